@@ -1,0 +1,38 @@
+//! Portcullis plans and applies the edge of an AWS web stack from one spec, without a state file.
+//!
+//! # The map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`model`] | the words every layer shares: addresses, ids, networks, tags, text with holes |
+//! | [`diagnostic`] | problems in what the user wrote, collected |
+//! | [`resources`] | one folder per kind: all that is true of that kind; and the simulated [`resources::world`] |
+//! | [`spec`] | text → stack: read, merged, resolved, checked; pure |
+//! | [`plan`] | stack and snapshot → plan: claim, ripple, order; pure |
+//! | [`port`] | the one way out to the world |
+//! | [`provider`] | AWS, the simulated world, and what makes either fail for a test |
+//! | [`apply`] | carries a plan out |
+//! | [`report`] | results → text; pure |
+//! | [`cli`] | arguments, files, streams and exit codes |
+//!
+//! Columns (a kind's folder) hold facts about a kind; rows (`spec`, `plan`, `apply`, `report`) hold algorithms over all kinds
+//! and never name one; they meet in [`resources::registry`] alone. To add a kind, copy a folder, add a variant, and let the
+//! compiler list the rest. `tests/suite/layering.rs` holds the house to this.
+//!
+//! # The way of the data
+//!
+//! `cli` reads arguments and files → [`spec::load`] (text → [`resources::stack::Stack`], all problems at once, templates
+//! rendered) → [`port::Provider::observe`] (pages → [`resources::snapshot::Snapshot`]) → [`plan::plan`], which may ask
+//! questions beyond the listings ([`port::Provider::inquire`]) and is then made again → a sealed [`plan::Plan`] →
+//! [`report::document`] → terminal, JSON. For an apply: consent → journal → [`apply::apply`]: ready step → precheck → call →
+//! bindings; a failure skips dependents only → observe and plan again, which must come out empty.
+//!
+//! # Why there is no state file
+//!
+//! An object is owned because its tags say so, and the tags are part of the call that creates it. What AWS cannot list is
+//! kept in tags too (the fingerprint of user data, the query an image was found by). The generation in a tag counts the
+//! objects made at an address, so two of them, after a crash in the middle of a replacement, are a normal state with a
+//! known way out.
+
+pub mod diagnostic;
+pub mod model;
