@@ -36,3 +36,5 @@
 
 pub mod diagnostic;
 pub mod model;
+pub mod port;
+pub mod resources;

@@ -1,0 +1,97 @@
+//! A call that a kind proposes, with all that decides its place among the others.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::duration::Seconds;
+use crate::model::{CloudId, Link, Output};
+
+/// One call that a kind proposes, before it has its place in the graph.
+#[derive(Debug, Clone)]
+pub struct Draft<A> {
+    /// What it does, in words: "authorize ingress".
+    pub title: &'static str,
+    /// The call.
+    pub action: A,
+    /// On which object; absent for the one that is made at this address.
+    pub on: Option<CloudId>,
+    /// When in the order of things.
+    pub wave: Wave,
+    /// Which drafts of the same list come before it.
+    pub after: After,
+    /// Outputs that are known, or known anew, when it is done.
+    pub provides: Vec<Output>,
+    /// Objects that it no longer holds when it is done.
+    pub frees: Vec<CloudId>,
+    /// How it bears on who may talk to whom.
+    pub reach: Vec<Reach>,
+    /// Whether others may use the object only when this is done: it completes the making of it.
+    pub readies: bool,
+    /// Whether the object serves nobody from here on: who holds it must let go before.
+    pub ends: bool,
+    /// Whether the object does not serve while this goes on.
+    pub interrupts: bool,
+    /// How long it may wait.
+    pub timeout: Seconds,
+}
+
+impl<A> Draft<A> {
+    /// A draft that follows the one before it, and may take two minutes, the time AWS's changes take to be seen everywhere.
+    #[must_use]
+    pub const fn new(title: &'static str, wave: Wave, on: Option<CloudId>, action: A) -> Self {
+        Self {
+            title,
+            action,
+            on,
+            wave,
+            after: After::Previous,
+            provides: Vec::new(),
+            frees: Vec::new(),
+            reach: Vec::new(),
+            readies: false,
+            ends: false,
+            interrupts: false,
+            timeout: Seconds(120),
+        }
+    }
+}
+
+/// The three waves. No edge runs from a removal back to a make, save for slots and interruptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wave {
+    /// Something new.
+    Make,
+    /// Something changed.
+    Update,
+    /// Something gone.
+    Remove,
+}
+
+/// What comes before a draft among the drafts of its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// The one before it.
+    Previous,
+    /// The last one that readies the object, or the first.
+    Ready,
+    /// None.
+    Nothing,
+    /// All before it.
+    All,
+}
+
+/// How a call bears on who may talk to whom. The planner orders calls by it: open, then move, then close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It opens something to the members of this group.
+    Opens(Link),
+    /// It closes something to the members of this group.
+    Closes(CloudId),
+    /// It makes something that exists a member of this group.
+    Joins(Link),
+    /// It makes a new object a member of this group.
+    BornInto(Link),
+    /// It takes something out of this group.
+    Leaves(CloudId),
+}

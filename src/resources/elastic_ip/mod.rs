@@ -1,0 +1,11 @@
+//! The kind `elastic_ip`.
+
+pub mod action;
+pub mod diff;
+pub mod sim;
+pub mod spec;
+pub mod state;
+
+pub use action::Action;
+pub use diff::ElasticIp;
+pub use state::{Desired, Observed};

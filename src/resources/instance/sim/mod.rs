@@ -1,0 +1,202 @@
+//! Instances in the simulated world: how each call finds them, and what it leaves.
+
+use std::net::Ipv4Addr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::state::{Shutdown, State};
+use super::{Action, Observed};
+use crate::model::{CloudId, Kind};
+use crate::resources::registry::Body;
+use crate::resources::world::{Outputs, PublicPool, RegionWorld, Slot, Trouble, Turn, WorldError};
+
+mod life;
+mod modify;
+mod run;
+
+/// What no listing says of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unlisted {
+    /// What it was given to run, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<Bytes>,
+    /// Whether AWS refuses to terminate it.
+    #[serde(default)]
+    pub termination_protection: bool,
+    /// What a shutdown from inside does.
+    #[serde(default = "Unlisted::usual_shutdown")]
+    pub shutdown: Shutdown,
+    /// Whether its interface gets a public address whenever it starts; absent means that it does if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<bool>,
+    /// When what is under way with it ends, in seconds of the world's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// Bytes, written in base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Bytes(pub Vec<u8>);
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        STANDARD.decode(&text).map(Self).map_err(|why| format!("the base64 cannot be read: {why}"))
+    }
+}
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        STANDARD.encode(bytes.0)
+    }
+}
+
+impl Unlisted {
+    const fn usual_shutdown() -> Shutdown {
+        Shutdown::Stop
+    }
+}
+
+impl Default for Unlisted {
+    fn default() -> Self {
+        Self {
+            user_data: None,
+            termination_protection: false,
+            shutdown: Self::usual_shutdown(),
+            public_ip: None,
+            until: None,
+        }
+    }
+}
+
+/// The API operation that an action is.
+#[must_use]
+pub const fn api(action: &Action) -> &'static str {
+    match action {
+        Action::Run(_) => "ec2:RunInstances",
+        Action::AwaitRunning | Action::AwaitStopped | Action::AwaitTerminated => "ec2:DescribeInstances",
+        Action::SetGroups(_)
+        | Action::SetType(_)
+        | Action::SetUserData(_)
+        | Action::SetSourceDestCheck(_)
+        | Action::SetShutdown(_)
+        | Action::SetRootDeletion(_)
+        | Action::SetTerminationProtection(_) => "ec2:ModifyInstanceAttribute",
+        Action::SetMetadata(_) => "ec2:ModifyInstanceMetadataOptions",
+        Action::SetMonitoring(true) => "ec2:MonitorInstances",
+        Action::SetMonitoring(false) => "ec2:UnmonitorInstances",
+        Action::SetProfile(Some(_)) => "ec2:AssociateIamInstanceProfile",
+        Action::SetProfile(None) => "ec2:DisassociateIamInstanceProfile",
+        Action::SetVolume { .. } => "ec2:ModifyVolume",
+        Action::Start => "ec2:StartInstances",
+        Action::Stop => "ec2:StopInstances",
+        Action::Tag(_) => "ec2:CreateTags",
+        Action::Terminate => "ec2:TerminateInstances",
+    }
+}
+
+/// What an instance has that lookups go by.
+#[must_use]
+pub fn slots(body: &Observed) -> Vec<Slot> {
+    let mut slots = vec![Slot::PrivateIp { vpc: body.vpc.clone(), address: body.private_ip }];
+    if !body.public_ip_is_elastic {
+        slots.extend(body.public_ip.map(Slot::PublicIp));
+    }
+    slots
+}
+
+/// What an instance keeps from going, in every state: its groups.
+#[must_use]
+pub fn holds(body: &Observed) -> Vec<CloudId> {
+    body.security_groups.clone()
+}
+
+/// Whether it is on its way out.
+#[must_use]
+pub fn is_going(body: &Observed) -> bool {
+    body.state == State::ShuttingDown
+}
+
+/// Carries out an action.
+///
+/// # Errors
+/// What AWS would answer instead of doing it.
+pub fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldError> {
+    match action {
+        Action::Run(run) => run::run(turn, run),
+        Action::AwaitRunning => life::await_running(turn),
+        Action::AwaitStopped => life::await_stopped(turn),
+        Action::AwaitTerminated => life::await_terminated(turn),
+        Action::Start => life::start(turn),
+        Action::Stop => life::stop(turn),
+        Action::Terminate => life::terminate(turn),
+        Action::Tag(edit) => turn.retag(edit),
+        Action::SetGroups(groups) => modify::set_groups(turn, groups),
+        Action::SetType(name) => modify::set_type(turn, name),
+        Action::SetUserData(data) => modify::set_user_data(turn, data.as_ref()),
+        Action::SetSourceDestCheck(check) => modify::set(turn, |body| body.source_dest_check = *check),
+        Action::SetShutdown(shutdown) => modify::set_shutdown(turn, *shutdown),
+        Action::SetMetadata(metadata) => modify::set(turn, |body| body.metadata = *metadata),
+        Action::SetMonitoring(detailed) => modify::set(turn, |body| body.detailed_monitoring = *detailed),
+        Action::SetProfile(profile) => modify::set_profile(turn, profile.as_deref()),
+        Action::SetRootDeletion(gone) => modify::set(turn, |body| {
+            if let Some(root) = &mut body.root {
+                root.volume.delete_on_termination = Some(*gone);
+            }
+        }),
+        Action::SetTerminationProtection(on) => modify::set_termination_protection(turn, *on),
+        Action::SetVolume { volume, to } => modify::set_volume(turn, volume, to),
+    }
+}
+
+pub use life::{answer_on, ripen, settle, takes_address, wear};
+
+/// The instance of an id.
+fn instance<'a>(place: &'a RegionWorld, id: &CloudId) -> Result<&'a Observed, WorldError> {
+    match place.object(id).map(|object| &object.body) {
+        Some(Body::Instance(body)) => Ok(body),
+        Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_)) | None => {
+            Err(WorldError::missing(Kind::Instance, id))
+        }
+    }
+}
+
+/// Changes an instance that is there.
+fn change(place: &mut RegionWorld, id: &CloudId, edit: impl FnOnce(&mut Observed)) {
+    place.change(id, |object| {
+        if let Body::Instance(body) = &mut object.body {
+            edit(body);
+        }
+    });
+}
+
+/// The refusal of something that the state does not allow.
+fn wrong_state(id: &CloudId, body: &Observed) -> WorldError {
+    let why = format!("the instance `{id}` is {}", body.state.word());
+    WorldError::new(Trouble::WrongState, "IncorrectInstanceState", why)
+}
+
+/// Gives an instance a public address that is not an Elastic IP, or takes it away.
+fn show(place: &mut RegionWorld, id: &CloudId, public_ip: Option<Ipv4Addr>) {
+    let public_dns = public_ip.map(|address| place.public_dns(address));
+    change(place, id, |body| {
+        body.public_ip = public_ip;
+        body.public_dns = public_dns;
+        body.public_ip_is_elastic = false;
+    });
+}
+
+/// Gives an instance a fresh public address, if its interface gets one.
+fn renew(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId) {
+    if place.unlisted(id).is_some_and(|unlisted| unlisted.public_ip == Some(true)) {
+        let address = pool.give(place);
+        show(place, id, Some(address));
+    }
+}

@@ -1,0 +1,12 @@
+//! The kind `key_pair`.
+
+pub mod action;
+pub mod diff;
+pub mod public_key;
+pub mod sim;
+pub mod spec;
+pub mod state;
+
+pub use action::Action;
+pub use diff::KeyPair;
+pub use state::{Desired, Observed};

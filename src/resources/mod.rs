@@ -1,0 +1,444 @@
+//! One folder per kind: all that is true of that kind, and what every kind must say of itself.
+//!
+//! To add a kind: copy a folder, add a variant to [`crate::model::Kind`] and to [`registry`], and let the compiler list
+//! the rest. The files of a column:
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `spec.rs` | what a user may write: fields, schema, how each is read, and what AWS would refuse |
+//! | `state.rs` | desired and observed, in the one normal form in which they compare |
+//! | `diff.rs` | how one becomes the other: [`Resource`] |
+//! | `action.rs` | the calls there are, as data |
+//! | `aws.rs` | listing and performing through the AWS SDK |
+//! | `sim.rs` | the same in the simulated world |
+//! | `tests.rs` | tables of the diff |
+//!
+//! No column names another, and no row (spec, plan, apply, report) names a column.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::duration::Seconds;
+use crate::model::id::{SubnetId, VpcId};
+use crate::model::tree::Span;
+use crate::model::{Address, CloudId, Kind, Link, Name, Output, Reference, Region, TagEdit, Tags};
+
+mod context;
+pub mod decode;
+mod draft;
+pub mod elastic_ip;
+pub mod instance;
+pub mod key_pair;
+pub mod registry;
+pub mod security_group;
+pub mod shape;
+pub mod snapshot;
+pub mod spec;
+pub mod stack;
+pub mod values;
+pub mod world;
+
+pub use context::{Context, Fresh, Identities};
+pub use draft::{After, Draft, Reach, Wave};
+use snapshot::Facts;
+
+/// What every kind says of itself to the planner. All of it is pure. What has a default is not true of every kind: a kind
+/// that says nothing has none of it.
+pub trait Resource {
+    /// Which kind.
+    const KIND: Kind;
+    /// What the spec wants, in normal form.
+    type Desired;
+    /// What was listed, in normal form.
+    type Observed;
+    /// One provider call, as data.
+    type Action;
+
+    /// What it names, whether an object or an output of one: a change there may be a change here.
+    fn references(want: &Self::Desired) -> Vec<Reference>;
+
+    /// What a new one brings that a reader must see before agreeing to it.
+    fn introduces(_want: &Self::Desired, _cx: &Context<'_>) -> Vec<Field> {
+        Vec::new()
+    }
+
+    /// What it takes to make one. The first draft is the call that makes it.
+    fn create(want: &Self::Desired, cx: &Context<'_>) -> Vec<Draft<Self::Action>>;
+
+    /// What it takes to make `have` what is wanted, tags apart.
+    fn diff(want: &Self::Desired, have: &Seen<'_, Self::Observed>, cx: &Context<'_>) -> Delta<Self::Action>;
+
+    /// What it takes to remove one.
+    fn delete(have: &Seen<'_, Self::Observed>, cx: &Context<'_>) -> Vec<Draft<Self::Action>>;
+
+    /// Tags of ours that say what no listing tells: they are part of what is desired. None means the tag must be absent.
+    fn stamps(_want: &Self::Desired) -> Stamps {
+        Stamps::new()
+    }
+
+    /// The call that changes an object's tags.
+    fn retag(edit: TagEdit) -> Self::Action;
+
+    /// What must exist before an action: objects by link, and outputs that fill its holes.
+    fn needs(action: &Self::Action) -> Needs;
+
+    /// What it tells.
+    fn outputs(have: &Seen<'_, Self::Observed>) -> BTreeMap<Output, String>;
+
+    /// Outputs that a resource has before it is made: generated or literal names.
+    fn foretold(_want: &Self::Desired, _cx: &Context<'_>) -> BTreeMap<Output, String> {
+        BTreeMap::new()
+    }
+
+    /// Outputs of *other* resources that this one decides: an associated address is the instance's public address.
+    fn lends(_want: &Self::Desired) -> Vec<Loan> {
+        Vec::new()
+    }
+
+    /// Objects whose outputs it decides now, with all outputs that change when it no longer does.
+    fn lent(_have: &Self::Observed) -> Vec<(CloudId, Vec<Output>)> {
+        Vec::new()
+    }
+
+    /// Outputs that one made as wanted never has, unless another lends them.
+    fn withholds(_want: &Self::Desired) -> Vec<Output> {
+        Vec::new()
+    }
+
+    /// Outputs that an object never has of its own, whatever is done to it in place.
+    #[must_use]
+    fn lacks(_have: &Seen<'_, Self::Observed>, _facts: &Facts) -> Vec<Output> {
+        Vec::new()
+    }
+
+    /// The action that only reads what an object tells, for kinds whose outputs others change.
+    #[must_use]
+    fn look() -> Option<Self::Action> {
+        None
+    }
+
+    /// What it keeps from going.
+    fn holds(_have: &Self::Observed) -> Vec<Hold> {
+        Vec::new()
+    }
+
+    /// Whether it is on its way out already: nobody's member, yet still holding.
+    fn going(_have: &Self::Observed) -> bool {
+        false
+    }
+
+    /// The action that waits until one on its way out is gone.
+    #[must_use]
+    fn await_gone() -> Option<Self::Action> {
+        None
+    }
+
+    /// What only one object at a time may have, that `want` would take.
+    fn slots(_want: &Self::Desired, _cx: &Context<'_>) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    /// What only one object at a time may have, that `have` has.
+    #[must_use]
+    fn occupies(_have: &Seen<'_, Self::Observed>) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    /// Whether a foreign object is the one an `adopt` clause names, beside its id.
+    fn is_called(have: &Seen<'_, Self::Observed>, adopt: &str) -> bool;
+
+    /// Whether the object is read again before an action: what destroys or takes away must find what the plan saw.
+    fn rechecks(action: &Self::Action) -> bool;
+
+    /// Why an action must not be carried out on the object as it is now, when the plan saw `seen`. Ownership is checked by
+    /// the caller.
+    fn stale(action: &Self::Action, seen: &Self::Observed, now: &Self::Observed) -> Option<String>;
+
+    /// What will become of the object, in one line for people.
+    fn summary(want: &Self::Desired) -> String;
+}
+
+/// Tags of ours with what each shall say; none means that it shall not be there.
+pub type Stamps = BTreeMap<&'static str, Option<String>>;
+
+/// What every resource has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// Where it lives.
+    pub region: Region,
+    /// The user's tags, the stack's and its own merged.
+    pub tags: Tags,
+    /// May be neither replaced nor deleted.
+    pub protect: bool,
+    /// Is released, not deleted, when it leaves the spec.
+    pub keep: bool,
+    /// The name it had before.
+    pub previously: Option<Name>,
+    /// A foreign object to take over: id or name.
+    pub adopt: Option<String>,
+    /// How long one step may wait, where the kind's own limit does not do.
+    pub timeout: Option<Seconds>,
+    /// The resource that `count` made several of, with how many members may be down at a time.
+    pub group: Option<Group>,
+    /// Where the spec says so.
+    pub span: Span,
+}
+
+/// A group of members.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// The name in the spec.
+    pub name: Name,
+    /// How many members may be down at a time.
+    pub max_unavailable: u32,
+}
+
+/// An object with what every object has.
+#[derive(Debug)]
+pub struct Seen<'a, T> {
+    /// Its id.
+    pub id: &'a CloudId,
+    /// Where it lives.
+    pub region: &'a Region,
+    /// Its tags.
+    pub tags: &'a Tags,
+    /// What its kind lists of it.
+    pub body: &'a T,
+}
+
+/// Which of the account's VPCs.
+pub type VpcChoice = Choice<VpcId>;
+
+/// A foreign object of the account's network, by id or by tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice<I> {
+    /// The default one.
+    Default,
+    /// This one.
+    Id(I),
+    /// The one that has all these tags.
+    Tags(Tags),
+}
+
+/// Which subnet.
+pub type SubnetChoice = Choice<SubnetId>;
+
+/// A query for a machine image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageQuery {
+    /// The image's name, `*` standing for any run of characters.
+    pub name: String,
+    /// The account that owns it, or `amazon`, `self`, `aws-marketplace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// `x86_64` or `arm64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+}
+
+/// What turns what is there into what is wanted.
+#[derive(Debug, Clone)]
+pub struct Delta<A> {
+    /// Every difference.
+    pub fields: Vec<Field>,
+    /// The calls that change it where it stands. Not used when any field replaces.
+    pub drafts: Vec<Draft<A>>,
+    /// Outputs that these calls renew while the object stays the same.
+    pub renews: Vec<Output>,
+}
+
+impl<A> Default for Delta<A> {
+    fn default() -> Self {
+        Self { fields: Vec::new(), drafts: Vec::new(), renews: Vec::new() }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Field {
+    /// The field of the spec.
+    pub name: String,
+    /// What becomes of it.
+    pub edit: Edit,
+    /// What that does to the object.
+    pub effect: Effect,
+}
+
+/// A change of one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edit {
+    /// One value instead of another.
+    Value {
+        /// As it is; absent when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// As it will be; absent when there is to be none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// One entry more.
+    Added(String),
+    /// One entry less.
+    Removed(String),
+    /// A text of several lines.
+    Text {
+        /// As it is; absent when it could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// As it will be; absent when there is to be none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// It changes, and nobody may see how.
+    Hidden,
+}
+
+/// What a change does to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Changed where it stands.
+    InPlace,
+    /// Stopped, changed, started.
+    Restart,
+    /// Another object.
+    Replace,
+}
+
+/// How hard a change hits, mildest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Impact {
+    /// Nobody notices.
+    #[default]
+    None,
+    /// Connections break and can be made again.
+    Reconnect,
+    /// Something does not answer for a while.
+    Downtime,
+    /// Data that the spec does not describe is lost.
+    DataLoss,
+}
+
+impl Impact {
+    /// The word of options and output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Reconnect => "reconnect",
+            Self::Downtime => "downtime",
+            Self::DataLoss => "data-loss",
+        }
+    }
+}
+
+/// Something the reader of a plan must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Note {
+    /// How hard it hits.
+    pub impact: Impact,
+    /// What happens, in words.
+    pub text: String,
+}
+
+impl Note {
+    /// A note.
+    #[must_use]
+    pub fn new(impact: Impact, text: impl Into<String>) -> Self {
+        Self { impact, text: text.into() }
+    }
+}
+
+/// What must exist before a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Objects.
+    pub links: Vec<Link>,
+    /// Outputs.
+    pub outputs: Vec<(Address, Output)>,
+}
+
+/// An output of another resource that this one decides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loan {
+    /// Whose output.
+    pub of: Address,
+    /// Which.
+    pub output: Output,
+    /// The output of this resource that it equals.
+    pub mine: Output,
+    /// Other outputs that change when the loan begins or ends.
+    pub along: Vec<Output>,
+}
+
+/// An object that another keeps from going.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hold {
+    /// What is held.
+    pub id: CloudId,
+    /// Whether AWS refuses to remove it meanwhile; otherwise only the order matters.
+    pub firm: bool,
+}
+
+/// Why a plan is not to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    /// What sort of reason.
+    pub kind: RefusalKind,
+    /// Which resource, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// What stands in the way.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Sorts of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// It is protected.
+    Protected,
+    /// Several objects of one generation at one address.
+    Twin,
+    /// Another spec owns it.
+    Origin,
+    /// Something foreign holds what must go.
+    Holder,
+    /// What it would take belongs to something else.
+    Taken,
+    /// An `adopt` clause cannot be carried out.
+    Adopt,
+    /// A lookup finds none, or several.
+    Lookup,
+    /// A quota does not suffice.
+    Quota,
+    /// The steps cannot be brought into an order.
+    Cycle,
+    /// Something would be reachable that neither start nor end allows.
+    Exposure,
+    /// A guard of the spec or the command line.
+    Guard,
+}
+
+impl Refusal {
+    /// A refusal about one resource.
+    #[must_use]
+    pub fn new(kind: RefusalKind, at: &Address, message: impl Into<String>) -> Self {
+        Self { kind, address: Some(at.clone()), message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

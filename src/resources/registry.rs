@@ -1,0 +1,384 @@
+//! The closed list of kinds: the one place where kinds meet. Everything here is dispatch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::Facts;
+use super::{Common, Context, Delta, Draft, Field, Hold, Loan, Needs, Resource, Seen, Stamps};
+use super::{elastic_ip, instance, key_pair, security_group};
+use crate::model::{Address, CloudId, Kind, Output, Owner, Reference, Region, TagEdit, Tags};
+
+/// Declares the enums over all kinds, and their dispatch to the columns.
+macro_rules! kinds {
+    ($($variant:ident is $column:ident::$marker:ident;)*) => {
+        /// What the spec wants of one resource, by kind.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Want {
+            $(#[doc = concat!("A `", stringify!($column), "`.")] $variant(<$column::$marker as Resource>::Desired),)*
+        }
+
+        /// What was listed of one object, by kind.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Body {
+            $(#[doc = concat!("A `", stringify!($column), "`.")] $variant(<$column::$marker as Resource>::Observed),)*
+        }
+
+        /// One provider call, by kind.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Action {
+            $(#[doc = concat!("On a `", stringify!($column), "`.")] $variant(<$column::$marker as Resource>::Action),)*
+        }
+
+        impl Want {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$variant(_) => $column::$marker::KIND,)* }
+            }
+
+            /// What it names.
+            #[must_use]
+            pub fn references(&self) -> Vec<Reference> {
+                match self { $(Self::$variant(want) => $column::$marker::references(want),)* }
+            }
+
+            /// What a new one brings that a reader must see.
+            #[must_use]
+            pub fn introduces(&self, cx: &Context<'_>) -> Vec<Field> {
+                match self { $(Self::$variant(want) => $column::$marker::introduces(want, cx),)* }
+            }
+
+            /// What it takes to make one.
+            #[must_use]
+            pub fn create(&self, cx: &Context<'_>) -> Vec<Draft<Action>> {
+                match self {
+                    $(Self::$variant(want) => lift($column::$marker::create(want, cx), Action::$variant),)*
+                }
+            }
+
+            /// What it takes to make `have` what is wanted; none when that is of another kind.
+            #[must_use]
+            pub fn diff(&self, have: &Object, cx: &Context<'_>) -> Option<Delta<Action>> {
+                match (self, &have.body) {
+                    $((Self::$variant(want), Body::$variant(body)) => {
+                        let delta = $column::$marker::diff(want, &have.seen(body), cx);
+                        Some(Delta {
+                            fields: delta.fields,
+                            drafts: lift(delta.drafts, Action::$variant),
+                            renews: delta.renews,
+                        })
+                    })*
+                    $((Self::$variant(_), _) => None,)*
+                }
+            }
+
+            /// Outputs that it has before it is made.
+            #[must_use]
+            pub fn foretold(&self, cx: &Context<'_>) -> BTreeMap<Output, String> {
+                match self { $(Self::$variant(want) => $column::$marker::foretold(want, cx),)* }
+            }
+
+            /// Outputs of others that it decides.
+            #[must_use]
+            pub fn lends(&self) -> Vec<Loan> {
+                match self { $(Self::$variant(want) => $column::$marker::lends(want),)* }
+            }
+
+            /// Outputs that one made as wanted never has, unless another lends them.
+            #[must_use]
+            pub fn withholds(&self) -> Vec<Output> {
+                match self { $(Self::$variant(want) => $column::$marker::withholds(want),)* }
+            }
+
+            /// What it takes that only one object may have.
+            #[must_use]
+            pub fn slots(&self, cx: &Context<'_>) -> BTreeSet<String> {
+                match self { $(Self::$variant(want) => $column::$marker::slots(want, cx),)* }
+            }
+
+            /// Tags of ours that say what no listing tells.
+            #[must_use]
+            pub fn stamps(&self) -> Stamps {
+                match self { $(Self::$variant(want) => $column::$marker::stamps(want),)* }
+            }
+
+            /// What will be there, in one line.
+            #[must_use]
+            pub fn summary(&self) -> String {
+                match self { $(Self::$variant(want) => $column::$marker::summary(want),)* }
+            }
+        }
+
+        impl Object {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match &self.body { $(Body::$variant(_) => $column::$marker::KIND,)* }
+            }
+
+            /// What it takes to remove it.
+            #[must_use]
+            pub fn delete(&self, cx: &Context<'_>) -> Vec<Draft<Action>> {
+                match &self.body {
+                    $(Body::$variant(body) => lift($column::$marker::delete(&self.seen(body), cx), Action::$variant),)*
+                }
+            }
+
+            /// What it tells.
+            #[must_use]
+            pub fn outputs(&self) -> BTreeMap<Output, String> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::outputs(&self.seen(body)),)* }
+            }
+
+            /// What it keeps from going.
+            #[must_use]
+            pub fn holds(&self) -> Vec<Hold> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::holds(body),)* }
+            }
+
+            /// Outputs that it never has of its own.
+            #[must_use]
+            pub fn lacks(&self, facts: &Facts) -> Vec<Output> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::lacks(&self.seen(body), facts),)* }
+            }
+
+            /// Objects whose outputs it decides now.
+            #[must_use]
+            pub fn lent(&self) -> Vec<(CloudId, Vec<Output>)> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::lent(body),)* }
+            }
+
+            /// Whether it is on its way out already.
+            #[must_use]
+            pub fn going(&self) -> bool {
+                match &self.body { $(Body::$variant(body) => $column::$marker::going(body),)* }
+            }
+
+            /// The action that waits until it is gone.
+            #[must_use]
+            pub fn await_gone(&self) -> Option<Action> {
+                match &self.body { $(Body::$variant(_) => $column::$marker::await_gone().map(Action::$variant),)* }
+            }
+
+            /// What it has that only one object may have.
+            #[must_use]
+            pub fn occupies(&self) -> BTreeSet<String> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::occupies(&self.seen(body)),)* }
+            }
+
+            /// Whether an `adopt` clause names it.
+            #[must_use]
+            pub fn is_called(&self, adopt: &str) -> bool {
+                self.id.as_str() == adopt
+                    || match &self.body { $(Body::$variant(body) => $column::$marker::is_called(&self.seen(body), adopt),)* }
+            }
+        }
+
+        impl Action {
+            /// The kind it acts on.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$variant(_) => $column::$marker::KIND,)* }
+            }
+
+            /// The call that changes an object's tags.
+            #[must_use]
+            pub fn retag(kind: Kind, edit: TagEdit) -> Self {
+                match kind { $(Kind::$variant => Self::$variant($column::$marker::retag(edit)),)* }
+            }
+
+            /// The call that only reads what an object of a kind tells.
+            #[must_use]
+            pub fn look(kind: Kind) -> Option<Self> {
+                match kind { $(Kind::$variant => $column::$marker::look().map(Self::$variant),)* }
+            }
+
+            /// Whether the object is read again before it.
+            #[must_use]
+            pub fn rechecks(&self) -> bool {
+                match self { $(Self::$variant(action) => $column::$marker::rechecks(action),)* }
+            }
+
+            /// What must exist before it.
+            #[must_use]
+            pub fn needs(&self) -> Needs {
+                match self { $(Self::$variant(action) => $column::$marker::needs(action),)* }
+            }
+
+            /// Why it must not be carried out on `now`, when the plan saw `seen`.
+            #[must_use]
+            pub fn stale(&self, seen: &Object, now: &Object) -> Option<String> {
+                match (self, &seen.body, &now.body) {
+                    $((Self::$variant(action), Body::$variant(seen), Body::$variant(now)) => {
+                        $column::$marker::stale(action, seen, now)
+                    })*
+                    $((Self::$variant(_), _, _) => Some("it is of another kind now".to_owned()),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    KeyPair is key_pair::KeyPair;
+    SecurityGroup is security_group::SecurityGroup;
+    ElasticIp is elastic_ip::ElasticIp;
+    Instance is instance::Instance;
+}
+
+/// What the spec wants of one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// What every resource has.
+    pub common: Common,
+    /// What its kind has.
+    pub want: Want,
+}
+
+/// A real object, as listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    /// Its id.
+    pub id: CloudId,
+    /// Where it lives.
+    pub region: Region,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Tags,
+    /// What its kind lists of it.
+    pub body: Body,
+}
+
+impl Object {
+    /// Who owns it, as its tags say.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        Owner::read(&self.tags)
+    }
+
+    /// The object with its kind's part.
+    const fn seen<'a, T>(&'a self, body: &'a T) -> Seen<'a, T> {
+        Seen { id: &self.id, region: &self.region, tags: &self.tags, body }
+    }
+}
+
+/// One provider call: what, on which object, for whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Call {
+    /// For which resource.
+    pub at: Address,
+    /// Where.
+    pub region: Region,
+    /// On which object; absent for the one that is made at the address.
+    pub on: Option<CloudId>,
+    /// What.
+    pub action: Action,
+    /// How long it may wait, in seconds.
+    pub timeout: crate::model::duration::Seconds,
+}
+
+fn lift<A>(drafts: Vec<Draft<A>>, into: impl Fn(A) -> Action) -> Vec<Draft<Action>> {
+    drafts
+        .into_iter()
+        .map(|draft| Draft {
+            action: into(draft.action),
+            title: draft.title,
+            on: draft.on,
+            wave: draft.wave,
+            after: draft.after,
+            provides: draft.provides,
+            frees: draft.frees,
+            reach: draft.reach,
+            readies: draft.readies,
+            ends: draft.ends,
+            interrupts: draft.interrupts,
+            timeout: draft.timeout,
+        })
+        .collect()
+}
+
+// What a user may write: decoding, lowering and the schema, by kind.
+
+use super::decode::Fields;
+use super::spec::{Lowered, Lowering, Outline, Written};
+use crate::diagnostic::Diagnostics;
+
+/// Declares what a user may write over all kinds, and its dispatch to the columns.
+macro_rules! written {
+    ($($variant:ident is $column:ident;)*) => {
+        /// What the user wrote of one resource, by kind.
+        #[derive(Debug)]
+        pub enum Spec {
+            $(#[doc = concat!("A `", stringify!($column), "`.")] $variant(Box<$column::spec::Spec>),)*
+        }
+
+        impl Spec {
+            /// Reads the fields of a kind.
+            pub fn read(kind: Kind, fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Option<Self> {
+                match kind {
+                    $(Kind::$variant => {
+                        $column::spec::Spec::read(fields, problems).map(|spec| Self::$variant(Box::new(spec)))
+                    })*
+                }
+            }
+
+            /// What others must know of it before they are resolved.
+            #[must_use]
+            pub fn outline(&self) -> Outline {
+                match self { $(Self::$variant(spec) => spec.outline(),)* }
+            }
+
+            /// Every object that is wanted.
+            pub fn lower(&self, cx: &Lowering<'_>, problems: &mut Diagnostics) -> Vec<Lowered<Want>> {
+                match self {
+                    $(Self::$variant(spec) => {
+                        spec.lower(cx, problems).into_iter().map(|one| one.map(Want::$variant)).collect()
+                    })*
+                }
+            }
+        }
+
+        /// What one of a kind is called in messages, with the article.
+        #[must_use]
+        pub const fn what(kind: Kind) -> &'static str {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::WHAT,)* }
+        }
+
+        /// What templates may print of one of a kind.
+        #[must_use]
+        pub const fn printable(kind: Kind) -> &'static [Output] {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::OUTPUTS,)* }
+        }
+
+        /// Whether `count` can make several of one of a kind, so that its name stands for a list.
+        #[must_use]
+        pub const fn many(kind: Kind) -> bool {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::MANY,)* }
+        }
+
+        /// Whether one of a kind does nothing by itself, and is there for others to name.
+        #[must_use]
+        pub const fn for_others(kind: Kind) -> bool {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::FOR_OTHERS,)* }
+        }
+
+        /// The schema of a kind's own fields.
+        pub fn schema(kind: Kind, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            match kind {
+                $(Kind::$variant => <$column::spec::Spec as JsonSchema>::json_schema(generator),)*
+            }
+        }
+    };
+}
+
+written! {
+    KeyPair is key_pair;
+    SecurityGroup is security_group;
+    ElasticIp is elastic_ip;
+    Instance is instance;
+}

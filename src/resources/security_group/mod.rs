@@ -1,0 +1,12 @@
+//! The kind `security_group`.
+
+pub mod action;
+pub mod diff;
+mod rules;
+pub mod sim;
+pub mod spec;
+pub mod state;
+
+pub use action::Action;
+pub use diff::SecurityGroup;
+pub use state::{Desired, Observed};

@@ -1,0 +1,251 @@
+//! Values that more than one kind reads: the fields of every resource, tags, ids and lookups, durations and texts.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::decode::{At, Decode, Fields, by_rule, wrong_type};
+use super::shape;
+use super::{Choice, SubnetChoice, VpcChoice};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::duration::{Gibibytes, Seconds};
+use crate::model::id::{SubnetId, VpcId, well_formed};
+use crate::model::tags::OURS;
+use crate::model::tree::{Node, Span, Value};
+use crate::model::{Name, Region, Tags};
+
+/// EC2's limit of tags on one object, less the eight that may be ours
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html>).
+const MOST_TAGS: usize = 50 - 8;
+
+/// The fields that every resource has.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(rename = "Common")]
+pub struct CommonSpec {
+    /// Where it lives; the top level's region when absent.
+    #[schemars(with = "Option<shape::RegionText>")]
+    pub region: Option<At<Region>>,
+    /// Tags, beside the stack's; these win.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub tags: Option<TagTable>,
+    /// Refuses to replace or delete it.
+    pub protect: Option<bool>,
+    /// `false` drops the resource, so that an overlay can take it out.
+    pub enabled: Option<bool>,
+    /// The name it had before: renames it without making it anew.
+    #[schemars(with = "Option<shape::NameText>")]
+    pub previously: Option<At<Name>>,
+    /// The id or name of a foreign object to take over.
+    #[schemars(with = "Option<String>")]
+    pub adopt: Option<At<String>>,
+    /// Releases the object instead of deleting it when it leaves the spec.
+    pub keep: Option<bool>,
+    /// How long one step may wait.
+    #[schemars(with = "Option<shape::DurationText>")]
+    pub timeout: Option<Seconds>,
+}
+
+impl CommonSpec {
+    /// Reads them.
+    pub fn read(fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Self {
+        Self {
+            region: fields.optional("region", problems),
+            tags: fields.optional("tags", problems),
+            protect: fields.optional("protect", problems),
+            enabled: fields.optional("enabled", problems),
+            previously: fields.optional("previously", problems),
+            adopt: fields.optional("adopt", problems),
+            keep: fields.optional("keep", problems),
+            timeout: fields.node("timeout").and_then(|node| {
+                let timeout = Seconds::decode(node, problems)?;
+                if timeout < Seconds(1) || timeout > Seconds(86_400) {
+                    return problems.fail(Diagnostic::error("out-of-range", node.span, "a timeout is 1s to 24h"));
+                }
+                Some(timeout)
+            }),
+        }
+    }
+}
+
+/// Tags as written, each one with its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TagTable {
+    /// The tags.
+    pub tags: Tags,
+    /// Where they stand.
+    pub span: Span,
+}
+
+impl TagTable {
+    /// These tags with others over them; says so when that is more than AWS takes.
+    #[must_use]
+    pub fn under(&self, over: Option<&Self>, problems: &mut Diagnostics) -> Tags {
+        let mut tags = self.tags.clone();
+        let mut span = self.span;
+        if let Some(over) = over {
+            tags.extend(over.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
+            span = over.span;
+        }
+        if tags.len() > MOST_TAGS {
+            let message = format!("{} tags are too many: AWS takes 50, and 8 of them may be ours", tags.len());
+            problems.push(Diagnostic::error("too-many", span, message).hint(format!("keep {MOST_TAGS} at most")));
+        }
+        tags
+    }
+}
+
+impl Decode for TagTable {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            return problems.fail(wrong_type(node.span, "a table of tags", &node.value));
+        };
+        let mut tags = Tags::new();
+        for entry in entries {
+            if let Err(why) = tag_key(&entry.key) {
+                problems.push(Diagnostic::error("tag", entry.key_span, why));
+            }
+            let value = String::decode(&entry.node, problems);
+            if let Some(value) = value {
+                if value.chars().count() > 256 {
+                    problems.push(Diagnostic::error(
+                        "tag",
+                        entry.node.span,
+                        "a tag's value has at most 256 characters",
+                    ));
+                }
+                tags.insert(entry.key.clone(), value);
+            }
+        }
+        Some(Self { tags, span: node.span })
+    }
+}
+
+/// The rules of a tag's key.
+fn tag_key(key: &str) -> Result<(), String> {
+    let reserved = |prefix: &str| key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if key.is_empty() {
+        Err("a tag needs a key".to_owned())
+    } else if key.chars().count() > 127 {
+        Err("a tag's key has at most 127 characters".to_owned())
+    } else if reserved("aws:") {
+        Err("keys that begin with `aws:` are AWS's own".to_owned())
+    } else if reserved(OURS) {
+        Err(format!("keys that begin with `{OURS}` are ours"))
+    } else {
+        Ok(())
+    }
+}
+
+impl Decode for Region {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        by_rule(node, "region", Self::new, problems)
+    }
+}
+
+impl Decode for Name {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        by_rule(node, "name", Self::written, problems)
+    }
+}
+
+impl Decode for Seconds {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        by_rule(node, "duration", Self::read, problems)
+    }
+}
+
+impl Decode for Gibibytes {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        by_rule(node, "size", Self::read, problems)
+    }
+}
+
+impl Decode for VpcChoice {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        choice(node, VpcId::PREFIX, "a VPC", |id| VpcId::new(id), problems)
+    }
+}
+
+impl Decode for SubnetChoice {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        choice(node, SubnetId::PREFIX, "a subnet", |id| SubnetId::new(id), problems)
+    }
+}
+
+/// A foreign object by id, or by the tags that only it has.
+fn choice<I>(
+    node: &Node,
+    prefix: &str,
+    what: &'static str,
+    id: impl FnOnce(&str) -> I,
+    problems: &mut Diagnostics,
+) -> Option<Choice<I>> {
+    match &node.value {
+        Value::String(text) if well_formed(text, prefix) => Some(Choice::Id(id(text))),
+        Value::String(text) => problems.fail(
+            Diagnostic::error("id", node.span, format!("`{text}` is not the id of {what}"))
+                .hint(format!("write \"{prefix}…\", or a lookup {{ tags = {{ Name = \"…\" }} }}")),
+        ),
+        Value::Table(_) => {
+            let mut fields = Fields::of(node, what, problems)?;
+            let tags: Option<LookupTags> = fields.required("tags", problems);
+            fields.finish(problems);
+            Some(Choice::Tags(tags?.0))
+        }
+        other => problems.fail(wrong_type(node.span, &format!("an id or a lookup of {what}"), other)),
+    }
+}
+
+/// The tags of a lookup: any key, AWS's own too, and at least one.
+struct LookupTags(Tags);
+
+impl Decode for LookupTags {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            return problems.fail(wrong_type(node.span, "a table of tags", &node.value));
+        };
+        if entries.is_empty() {
+            return problems.fail(Diagnostic::error("empty", node.span, "a lookup needs at least one tag"));
+        }
+        let pairs = entries.iter().filter_map(|e| Some((e.key.clone(), String::decode(&e.node, problems)?)));
+        Some(Self(pairs.collect()))
+    }
+}
+
+/// A text, or a file that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextOrFile {
+    /// As it stands in the spec.
+    Text(At<String>),
+    /// The path of a file.
+    File(At<String>),
+}
+
+impl Decode for TextOrFile {
+    fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
+        match &node.value {
+            Value::String(text) => Some(Self::Text(At { value: text.clone(), span: node.span })),
+            Value::Table(_) => {
+                let mut fields = Fields::of(node, "this table", problems)?;
+                let file = fields.required("file", problems);
+                fields.finish(problems);
+                Some(Self::File(file?))
+            }
+            other => problems.fail(wrong_type(node.span, "a string or { file = \"…\" }", other)),
+        }
+    }
+}
+
+/// Characters that EC2 takes in the names and descriptions of groups and rules
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html>).
+#[must_use]
+pub fn plain_text(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c))
+}
+
+/// The first character that [`plain_text`] does not take.
+#[must_use]
+pub fn not_plain(text: &str) -> Option<char> {
+    text.chars().find(|c| !plain_text(&c.to_string()))
+}

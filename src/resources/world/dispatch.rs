@@ -1,0 +1,140 @@
+//! The one place where the simulated kinds meet. Everything here is dispatch.
+
+use std::net::Ipv4Addr;
+
+use super::{Outputs, PublicPool, RegionWorld, Slot, Turn, WorldError};
+use crate::model::{CloudId, Kind, Owner};
+use crate::resources::registry::{Action, Body, Object};
+use crate::resources::{elastic_ip, instance, key_pair, security_group};
+
+pub(super) use crate::resources::instance::sim::Unlisted;
+
+/// Carries out an action.
+pub(super) fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldError> {
+    match action {
+        Action::KeyPair(action) => key_pair::sim::perform(turn, action),
+        Action::SecurityGroup(action) => security_group::sim::perform(turn, action),
+        Action::ElasticIp(action) => elastic_ip::sim::perform(turn, action),
+        Action::Instance(action) => instance::sim::perform(turn, action),
+    }
+}
+
+/// The API operation that an action is.
+pub(super) const fn api(action: &Action) -> &'static str {
+    match action {
+        Action::KeyPair(action) => key_pair::sim::api(action),
+        Action::SecurityGroup(action) => security_group::sim::api(action),
+        Action::ElasticIp(action) => elastic_ip::sim::api(action),
+        Action::Instance(action) => instance::sim::api(action),
+    }
+}
+
+/// What an object has that lookups go by.
+pub(super) fn slots(object: &Object) -> Vec<Slot> {
+    let mut slots = match &object.body {
+        Body::KeyPair(body) => key_pair::sim::slots(body),
+        Body::SecurityGroup(body) => security_group::sim::slots(body),
+        Body::ElasticIp(body) => elastic_ip::sim::slots(body),
+        Body::Instance(body) => instance::sim::slots(body),
+    };
+    if let Some(Owner { stack, address, generation, origin: _ }) = object.owner()
+        && !is_going(object)
+    {
+        slots.push(Slot::Owned { kind: object.kind(), stack, address, generation });
+    }
+    slots
+}
+
+/// What an object keeps from going.
+pub(super) fn holds(object: &Object) -> Vec<CloudId> {
+    match &object.body {
+        Body::KeyPair(_) | Body::ElasticIp(_) => Vec::new(),
+        Body::SecurityGroup(body) => security_group::sim::holds(&object.id, body),
+        Body::Instance(body) => instance::sim::holds(body),
+    }
+}
+
+/// The names that an object goes by, beside its id.
+pub(super) fn names(object: &Object) -> Vec<String> {
+    match &object.body {
+        Body::KeyPair(body) => vec![body.name.clone()],
+        Body::SecurityGroup(body) => vec![body.name.clone()],
+        Body::ElasticIp(body) => vec![body.public_ip.to_string()],
+        Body::Instance(_) => object.tags.get("Name").cloned().into_iter().collect(),
+    }
+}
+
+/// The slot of an object's name; none for kinds without names.
+pub(super) fn name_slot(kind: Kind, vpc: Option<crate::model::id::VpcId>, name: &str) -> Option<Slot> {
+    match kind {
+        Kind::KeyPair => Some(Slot::Name { kind, vpc: None, name: name.to_owned() }),
+        Kind::SecurityGroup => Some(Slot::Name { kind, vpc, name: name.to_lowercase() }),
+        Kind::ElasticIp | Kind::Instance => None,
+    }
+}
+
+/// Whether an object is on its way out.
+pub(super) fn is_going(object: &Object) -> bool {
+    match &object.body {
+        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) => false,
+        Body::Instance(body) => instance::sim::is_going(body),
+    }
+}
+
+/// Brings what was under way with an object to its end.
+pub(super) fn ripen(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId) {
+    place.set_due(id, None);
+    instance::sim::ripen(place, pool, id);
+}
+
+/// Whether the object takes an Elastic IP.
+pub(super) fn takes_address(place: &RegionWorld, id: &CloudId) -> Result<(), WorldError> {
+    match place.object(id).map(|object| &object.body) {
+        Some(Body::Instance(body)) => instance::sim::takes_address(id, body),
+        Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_)) | None => {
+            Err(WorldError::missing(Kind::Instance, id))
+        }
+    }
+}
+
+/// Gives an instance's interface an Elastic IP, or takes it away.
+pub(super) fn wear(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId, elastic: Option<Ipv4Addr>) {
+    instance::sim::wear(place, pool, id, elastic);
+}
+
+/// Loosens an Elastic IP from whatever it answers for.
+pub(super) fn loosen(place: &mut RegionWorld, id: &CloudId) {
+    elastic_ip::sim::loosen(place, id);
+}
+
+/// The instance that an Elastic IP answers for, and the address.
+pub(super) fn seat(object: &Object) -> Option<(CloudId, Ipv4Addr)> {
+    match &object.body {
+        Body::ElasticIp(body) => Some((body.association.as_ref()?.instance.clone()?, body.public_ip)),
+        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::Instance(_) => None,
+    }
+}
+
+/// The group that every VPC has.
+pub(super) fn default_group(vpc: &crate::model::id::VpcId, own: &CloudId, rules: [CloudId; 2], ipv6: bool) -> Body {
+    Body::SecurityGroup(security_group::sim::default_group(vpc, own, rules, ipv6))
+}
+
+/// Completes what a hand-written object leaves out, and says when what is under way with it ends.
+pub(super) fn settle(place: &mut RegionWorld, id: &CloudId, clock: u64) {
+    instance::sim::settle(place, id, clock);
+    let seat = place.object(id).and_then(seat).map_or_else(|| id.clone(), |(instance, _)| instance);
+    let elastic = place.first(&Slot::Seat(seat.clone())).and_then(|address| place.object(address)).and_then(public_ip);
+    if let Some(address) = elastic {
+        instance::sim::answer_on(place, &seat, address);
+    }
+}
+
+/// The public address of an object.
+pub(super) fn public_ip(object: &Object) -> Option<Ipv4Addr> {
+    match &object.body {
+        Body::KeyPair(_) | Body::SecurityGroup(_) => None,
+        Body::ElasticIp(body) => Some(body.public_ip),
+        Body::Instance(body) => body.public_ip,
+    }
+}
