@@ -37,4 +37,6 @@
 pub mod diagnostic;
 pub mod model;
 pub mod port;
+pub mod report;
 pub mod resources;
+pub mod spec;

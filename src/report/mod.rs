@@ -1,0 +1,4 @@
+//! From results to text.
+
+pub mod problems;
+pub mod style;

@@ -1,0 +1,299 @@
+//! Two ways to say one thing agree: TOML and JSON, schema and decoder.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::schema;
+use super::tests::{Given, KEY, resolve_all, source, without_places};
+
+/// A value as TOML, tables inline.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Object(table) => {
+            let pairs: Vec<String> =
+                table.iter().map(|(key, value)| format!("{} = {}", json!(key), toml(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+fn document(root: &Value) -> String {
+    let table = root.as_object().unwrap();
+    table.iter().map(|(key, value)| format!("{} = {}\n", json!(key), toml(value))).collect()
+}
+
+/// Some of these fields.
+fn some_of(fields: Vec<(&'static str, Vec<Value>)>) -> impl Strategy<Value = Value> {
+    let picks: Vec<_> =
+        fields.into_iter().map(|(key, values)| (Just(key), prop::option::of(prop::sample::select(values)))).collect();
+    picks.prop_map(|picked| {
+        Value::Object(picked.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+    })
+}
+
+fn with(mut table: Value, fields: &Value) -> Value {
+    table.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    table
+}
+
+prop_compose! {
+    fn instance()(table in some_of(vec![
+        ("count", vec![json!(1), json!(3), json!("3"), json!(0)]),
+        ("zones", vec![json!(["eu-west-1a"]), json!(["eu-west-1b", "eu-west-1a"]), json!(["us-east-1a"])]),
+        ("security_groups", vec![json!(["a"]), json!(["sg-0123abcd", "a"]), json!(["none"])]),
+        ("key_pair", vec![json!("k"), json!({ "existing": "ops" })]),
+        ("user_data", vec![json!("a\n\"b\" \t ä"), json!({ "file": "f" }), json!({ "template": "t", "sensitive": true })]),
+        ("root_volume", vec![json!({ "size": "20GiB", "type": "gp3" }), json!({ "encrypted": true }), json!({ "size": 20 })]),
+        ("tags", vec![json!({ "Name": "x", "a.b c": "" }), json!({})]),
+        ("metadata_hops", vec![json!(2), json!(1.5)]),
+        ("public_ip", vec![json!(true), json!("yes")]),
+        ("timeout", vec![json!("5m")]),
+        ("protect", vec![json!(true)]),
+        ("unknown", vec![json!(1)]),
+    ])) -> Value {
+        with(table, &json!({ "image": { "name": "debian-*", "owner": "self" }, "type": "t3.small" }))
+    }
+}
+
+prop_compose! {
+    fn group()(table in some_of(vec![
+        ("description", vec![json!("web servers"), json!("grün")]),
+        ("rules", vec![json!("additive"), json!("Exclusive")]),
+        ("egress", vec![json!([]), json!([{ "protocol": "all", "to": "10.0.0.0/8" }])]),
+        ("ingress", vec![
+            json!([{ "ports": [80, "8000-8100"], "from": ["10.0.0.0/8", "self", "instance.web"], "expires": "2027-01-31" }]),
+            json!([{ "protocol": 17, "ports": "all", "from": "pl-0123abcd" }, { "protocol": "icmp", "from": "::/0" }]),
+            json!([{ "ports": 80 }]),
+        ]),
+        ("vpc", vec![json!("vpc-0123abcd"), json!({ "tags": { "Name": "x" } })]),
+        ("name", vec![json!("web")]),
+        ("previously", vec![json!("old")]),
+    ])) -> Value { table }
+}
+
+prop_compose! {
+    fn spec()(
+        top in some_of(vec![
+            ("origin", vec![json!("https://example.com/x")]),
+            ("account", vec![json!("123456789012"), json!("1")]),
+            ("tags", vec![json!({ "team": "web" })]),
+            ("ignore_tags", vec![json!(["a*", "b"])]),
+            ("regions", vec![json!(["us-east-1"])]),
+            ("fingerprint_key", vec![json!({ "env": "KEY" })]),
+            ("network", vec![json!({ "vpc": "vpc-0123abcd", "region": { "us-east-1": { "subnets": ["subnet-0123abcd"] } } })]),
+        ]),
+        web in instance(),
+        a in group(),
+        b in group(),
+    ) -> Value {
+        with(top, &json!({
+            "stack": "shop",
+            "region": "eu-west-1",
+            "instance": { "web": web },
+            "security_group": { "a": a, "b": b },
+            "elastic_ip": { "e": {} },
+            "key_pair": { "k": { "public_key": KEY } },
+        }))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn toml_and_json_of_one_spec_are_one_stack(root in spec()) {
+        let given = Given([("f".to_owned(), vec![0x1f, 0x8b]), ("t".to_owned(), b"{{ elastic_ip.e.public_ip }}".to_vec())].into());
+        let one = resolve_all(&[source("a.toml", &document(&root))], &given);
+        let two = resolve_all(&[source("a.json", &root.to_string())], &given);
+        let said = |problems: &crate::diagnostic::Diagnostics| {
+            problems.iter().map(|p| (p.code, p.message.clone(), p.hint.clone())).collect::<BTreeSet<_>>()
+        };
+        prop_assert_eq!(said(&one.1), said(&two.1));
+        prop_assert_eq!(one.0.map(without_places), two.0.map(without_places));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(toml in "\\PC{0,60}", json in "[{}\\[\\]\",:a0-9\\\\ \n]{0,40}") {
+        let given = Given::default();
+        for source in [source("a.toml", &toml), source("a.toml", &format!("stack = \"a\"\n[instance.{toml}")), source("a.json", &json)] {
+            let (_, problems) = resolve_all(std::slice::from_ref(&source), &given);
+            let _ = crate::report::problems::terminal(&problems, &[source], false);
+        }
+    }
+}
+
+/// Any tree whose keys are mostly ours.
+fn tree() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 40] = [
+        "stack",
+        "region",
+        "regions",
+        "tags",
+        "network",
+        "vpc",
+        "subnets",
+        "instance",
+        "security_group",
+        "elastic_ip",
+        "key_pair",
+        "web",
+        "web-0",
+        "count",
+        "image",
+        "type",
+        "zones",
+        "security_groups",
+        "user_data",
+        "file",
+        "template",
+        "sensitive",
+        "root_volume",
+        "size",
+        "iops",
+        "ingress",
+        "egress",
+        "from",
+        "to",
+        "ports",
+        "protocol",
+        "expires",
+        "public_key",
+        "adopt",
+        "previously",
+        "enabled",
+        "fingerprint_key",
+        "env",
+        "name",
+        "us-east-1",
+    ];
+    let word = || prop::sample::select(WORDS.to_vec());
+    let leaf = prop_oneof![
+        word().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        Just(json!(1.5)),
+        "[a-z0-9.:/@*-]{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(word(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_tree_makes_it_panic(one in tree(), two in tree(), three in tree()) {
+        let base = json!({ "stack": "s", "region": "eu-west-1", "instance": { "web": one }, "security_group": { "web": two } });
+        let sources = [source("a.json", &base.to_string()), source("b.json", &three.to_string())];
+        let (stack, problems) = resolve_all(&sources, &Given::default());
+        prop_assert_eq!(stack.is_none(), problems.has_errors());
+        let _ = crate::report::problems::terminal(&problems, &sources, true);
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("{a=", "}")] {
+        let text = format!("{}1{}", open.repeat(20_000), close.repeat(20_000));
+        let sources = [source("a.json", &text), source("b.toml", &format!("a = {text}"))];
+        assert!(resolve_all(&sources, &Given::default()).1.has_errors());
+    }
+    for text in [format!("{}a = 1", "a.".repeat(20_000)), format!("[{}a]", "a.".repeat(20_000))] {
+        assert!(resolve_all(&[source("a.toml", &text)], &Given::default()).1.has_errors());
+    }
+}
+
+/// The keys that a table takes, as the hint for an unknown one lists them.
+fn taken(text: &str) -> BTreeSet<String> {
+    let (_, problems) = resolve_all(&[source("a.json", text)], &Given::default());
+    let unknown: Vec<_> = problems.iter().filter(|p| p.code == "unknown-key").collect();
+    assert_eq!(unknown.len(), 1, "{text}: {unknown:?}");
+    let hint = unknown[0].hint.clone().unwrap();
+    hint.strip_prefix("it takes ").unwrap_or_else(|| panic!("{hint}")).split(", ").map(str::to_owned).collect()
+}
+
+fn properties(schema: &Value) -> BTreeSet<String> {
+    schema["properties"].as_object().unwrap_or(&Map::new()).keys().cloned().collect()
+}
+
+/// What a reference stands for.
+fn at<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+#[test]
+fn schema_and_decoder_take_the_same_keys() {
+    const ODD: &str = "qqqqqqqqqqqqqqqqqqqq";
+    let root = schema();
+    let resource = |kind: &str| at(&root, &root["properties"][kind]["additionalProperties"]).clone();
+    let field = |kind: &str, key: &str| at(&root, &resource(kind)["properties"][key]).clone();
+    let table = |schema: &Value, index: usize| schema["anyOf"][index].clone();
+    let mut cases = vec![
+        (json!({ ODD: 1 }), root.clone()),
+        (json!({ "network": { ODD: 1 } }), at(&root, &root["properties"]["network"]).clone()),
+        (json!({ "fingerprint_key": { ODD: 1 } }), at(&root, &root["properties"]["fingerprint_key"]).clone()),
+        (json!({ "network": { "vpc": { ODD: 1 } } }), table(&field("security_group", "vpc"), 1)),
+        (
+            json!({ "security_group": { "a": { "ingress": [{ ODD: 1 }] } } }),
+            at(&root, &field("security_group", "ingress")["items"]).clone(),
+        ),
+        (json!({ "instance": { "a": { "root_volume": { ODD: 1 } } } }), field("instance", "root_volume")),
+        (json!({ "instance": { "a": { "image": { ODD: 1 } } } }), table(&field("instance", "image"), 1)),
+        (json!({ "instance": { "a": { "key_pair": { ODD: 1 } } } }), table(&field("instance", "key_pair"), 1)),
+        (json!({ "key_pair": { "a": { "public_key": { ODD: 1 } } } }), table(&field("key_pair", "public_key"), 1)),
+    ];
+    let network = at(&root, &root["properties"]["network"]);
+    let other = at(&root, &network["properties"]["region"]["additionalProperties"]).clone();
+    cases.push((json!({ "network": { "region": { "us-east-1": { ODD: 1 } } } }), other));
+    for kind in ["key_pair", "security_group", "elastic_ip", "instance"] {
+        cases.push((json!({ kind: { "a": { ODD: 1 } } }), resource(kind)));
+    }
+    for (text, schema) in cases {
+        assert_eq!(schema["additionalProperties"], json!(false), "{text}");
+        let mut known = taken(&text.to_string());
+        // An ingress rule looks for `to` to say that `from` is meant.
+        if text["security_group"]["a"].get("ingress").is_some() {
+            known.remove("to");
+        }
+        assert_eq!(known, properties(&schema), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_is_whole() {
+    fn walk(root: &Value, schema: &Value) {
+        match schema {
+            Value::Object(object) => {
+                if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
+                    assert!(root.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                }
+                assert_ne!(object.get("type"), Some(&json!("null")));
+                object.values().for_each(|value| walk(root, value));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(root, value)),
+            _ => {}
+        }
+    }
+    let root = schema();
+    walk(&root, &root);
+    assert_eq!(root["required"], json!(["stack"]));
+    let instance = &root["properties"]["instance"]["additionalProperties"];
+    assert_eq!(instance["required"], json!(["image", "type"]));
+    for (name, field) in instance["properties"].as_object().unwrap() {
+        assert!(field.get("description").is_some(), "{name} has no description");
+    }
+    println!("{root:#}");
+}
