@@ -36,6 +36,7 @@
 
 pub mod diagnostic;
 pub mod model;
+pub mod plan;
 pub mod port;
 pub mod report;
 pub mod resources;

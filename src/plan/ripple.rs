@@ -1,0 +1,297 @@
+//! The ripple: a replaced object is a new identity, so whoever links to it differs too.
+//!
+//! Every resource is compared once; when it turns out to be replaced, or to renew an output, whoever names it is compared
+//! again. Fates only ever move one way, from kept to replaced and from known to renewed, so this ends.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::claim::Claims;
+use super::fresh;
+use super::look;
+use super::lookup::Lookup;
+use super::policy::Policy;
+use crate::model::{Address, Known, Link, Output, Reference};
+use crate::resources::registry::{Action, Desired, Object};
+use crate::resources::snapshot::{Facts, Question, Snapshot};
+use crate::resources::stack::Stack;
+use crate::resources::{Common, Context, Delta, Edit, Effect, Field, Fresh, Identities, Note, Refusal};
+
+/// What becomes of the object at an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate<'a> {
+    /// There is none, and one is made.
+    Made,
+    /// It stays, changed or not.
+    Kept(&'a Object),
+    /// Another takes its place.
+    Replaced(&'a Object),
+    /// A filter keeps the plan from touching it.
+    Frozen(Option<&'a Object>),
+}
+
+/// What a comparison said.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    pub(super) delta: Delta<Action>,
+    pub(super) said: Said,
+}
+
+/// What a kind said beside its drafts.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) notes: Vec<Note>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) questions: BTreeSet<Question>,
+}
+
+/// Everything that planning one stack looks at.
+pub(super) struct Ripple<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) policy: &'a Policy,
+    pub(super) claims: &'a Claims<'a>,
+    pub(super) fates: Lookup<Address, Fate<'a>>,
+    pub(super) findings: Lookup<Address, Finding>,
+    /// Outputs that change while their object stays.
+    renewed: Lookup<(Address, Output), ()>,
+    /// Those of them, and of objects made, that only a new reading tells.
+    pub(super) unsettled: BTreeSet<(Address, Output)>,
+    loans: Lookup<(Address, Output), (Address, Output)>,
+    /// Addresses that somebody lends an output.
+    borrowers: BTreeSet<Address>,
+    dependents: &'a Dependents,
+    nowhere: Facts,
+}
+
+/// Who names whom.
+pub(super) type Dependents = BTreeMap<Address, Vec<Address>>;
+
+/// Turns the references of a stack round.
+pub(super) fn dependents(stack: &Stack) -> Dependents {
+    let mut dependents = Dependents::new();
+    for (address, desired) in &stack.resources {
+        let named: BTreeSet<Address> = desired
+            .want
+            .references()
+            .into_iter()
+            .filter_map(|reference| match reference {
+                Reference::Address(named) => Some(named),
+                Reference::Existing(_) => None,
+            })
+            .collect();
+        for named in named {
+            dependents.entry(named).or_default().push(address.clone());
+        }
+    }
+    dependents
+}
+
+impl<'a> Ripple<'a> {
+    /// Compares everything until nothing new is renewed.
+    pub(super) fn run(
+        stack: &'a Stack,
+        snapshot: &'a Snapshot,
+        policy: &'a Policy,
+        claims: &'a Claims<'a>,
+        current: &BTreeMap<Address, &'a Object>,
+        dependents: &'a Dependents,
+        frozen: &dyn Fn(&Address) -> bool,
+    ) -> Self {
+        let mut ripple = Self {
+            stack,
+            snapshot,
+            policy,
+            claims,
+            fates: Lookup::new(),
+            findings: Lookup::new(),
+            renewed: Lookup::new(),
+            unsettled: BTreeSet::new(),
+            loans: Lookup::new(),
+            borrowers: BTreeSet::new(),
+            dependents,
+            nowhere: Facts::default(),
+        };
+        for (address, desired) in &stack.resources {
+            let object = current.get(address).copied();
+            let fate = match object {
+                _ if claims.blocked.contains(address) || frozen(address) => Fate::Frozen(object),
+                Some(object) => Fate::Kept(object),
+                None => Fate::Made,
+            };
+            ripple.fates.insert(address.clone(), fate);
+            if !matches!(fate, Fate::Frozen(_)) {
+                for loan in desired.want.lends() {
+                    ripple.borrowers.insert(loan.of.clone());
+                    ripple.loans.insert((loan.of, loan.output), (address.clone(), loan.mine));
+                }
+            }
+        }
+        let mut waiting: BTreeSet<&'a Address> = stack.resources.keys().collect();
+        while !waiting.is_empty() {
+            ripple.settle(waiting);
+            waiting = ripple.unsettle();
+        }
+        ripple
+    }
+
+    /// Marks what loans change that begin or end; whoever reads it is to be compared again.
+    fn unsettle(&mut self) -> BTreeSet<&'a Address> {
+        let mut waiting = BTreeSet::new();
+        for (address, output) in look::unsettled(self) {
+            if self.unsettled.insert((address.clone(), output)) && self.renewed.insert((address.clone(), output), ()) {
+                waiting.extend(self.dependents.get(&address).into_iter().flatten());
+            }
+        }
+        waiting
+    }
+
+    /// Whether this plan changes an output while its object stays.
+    pub(super) fn renews(&self, address: &Address) -> bool {
+        Output::ALL.iter().any(|output| self.renewed.contains(&(address.clone(), *output)))
+    }
+
+    fn settle(&mut self, mut waiting: BTreeSet<&'a Address>) {
+        while let Some(address) = waiting.pop_first() {
+            let Some(desired) = self.stack.resources.get(address) else { continue };
+            let object = match self.fates.get(address) {
+                Some(Fate::Kept(object) | Fate::Replaced(object)) => *object,
+                Some(Fate::Made | Fate::Frozen(_)) | None => continue,
+            };
+            let finding = self.compare(address, desired, object);
+            let replaced = finding.delta.fields.iter().any(|field| field.effect == Effect::Replace);
+            let mut spreads = false;
+            if replaced && !matches!(self.fates.get(address), Some(Fate::Replaced(_))) {
+                self.fates.insert(address.clone(), Fate::Replaced(object));
+                spreads = true;
+            }
+            for output in &finding.delta.renews {
+                spreads |= self.renewed.insert((address.clone(), *output), ());
+            }
+            self.findings.insert(address.clone(), finding);
+            if spreads {
+                waiting.extend(self.dependents.get(address).into_iter().flatten());
+                waiting.insert(address);
+            }
+        }
+    }
+
+    fn compare(&self, address: &'a Address, desired: &'a Desired, object: &Object) -> Finding {
+        let elsewhere = object.region != desired.common.region;
+        let forced = self.policy.replaces.contains(address);
+        let (mut delta, said) = self.ask(address, &desired.common, |cx| {
+            if elsewhere { Delta::default() } else { desired.want.diff(object, cx).unwrap_or_default() }
+        });
+        let mut replace = |name: &str, before: Option<String>, after: Option<String>| {
+            delta.fields.push(Field {
+                name: name.to_owned(),
+                edit: Edit::Value { before, after },
+                effect: Effect::Replace,
+            });
+        };
+        if elsewhere {
+            replace("region", Some(object.region.to_string()), Some(desired.common.region.to_string()));
+        }
+        if forced {
+            replace("--replace", None, Some("asked for".to_owned()));
+        }
+        Finding { delta, said }
+    }
+
+    /// Lets a kind speak, and collects what it says beside its answer.
+    pub(super) fn ask<T>(
+        &self,
+        address: &Address,
+        common: &Common,
+        speak: impl FnOnce(&Context<'_>) -> T,
+    ) -> (T, Said) {
+        self.ask_about(address, common, false, speak)
+    }
+
+    /// As [`Ripple::ask`], of an object that is removed.
+    pub(super) fn ask_about<T>(
+        &self,
+        address: &Address,
+        common: &Common,
+        succeeded: bool,
+        speak: impl FnOnce(&Context<'_>) -> T,
+    ) -> (T, Said) {
+        let (questions, refusals, notes) = (RefCell::default(), RefCell::default(), RefCell::default());
+        let answer = speak(&Context {
+            at: address,
+            common,
+            stack: &self.stack.name,
+            account: &self.policy.account,
+            today: self.policy.today,
+            facts: self.snapshot.facts.get(&common.region).unwrap_or(&self.nowhere),
+            answers: &self.snapshot.answers,
+            verify: self.policy.verify,
+            succeeded,
+            mine: &self.claims.mine,
+            identities: self,
+            questions: &questions,
+            refusals: &refusals,
+            notes: &notes,
+        });
+        let said =
+            Said { notes: notes.into_inner(), refusals: refusals.into_inner(), questions: questions.into_inner() };
+        (answer, said)
+    }
+
+    /// The generation that an object made at an address now would be of.
+    pub(super) fn generation(&self, address: &Address) -> u32 {
+        self.claims.highest.get(address).copied().unwrap_or_default() + 1
+    }
+
+    /// The object that a fate leaves in place.
+    pub(super) fn kept(&self, address: &Address) -> Option<&'a Object> {
+        match self.fates.get(address)? {
+            Fate::Kept(object) | Fate::Frozen(Some(object)) => Some(object),
+            Fate::Made | Fate::Replaced(_) | Fate::Frozen(None) => None,
+        }
+    }
+
+    /// Who names an address.
+    pub(super) fn dependents_of(&self, address: &Address) -> &'a [Address] {
+        self.dependents.get(address).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Identities for Ripple<'_> {
+    fn fresh(&self, address: &Address) -> Fresh {
+        let desired = self.stack.resources.get(address);
+        desired.map(|desired| fresh::fresh(self.stack, address, desired, self.generation(address))).unwrap_or_default()
+    }
+
+    fn link(&self, address: &Address) -> Option<Link> {
+        match self.fates.get(address)? {
+            Fate::Made | Fate::Replaced(_) => Some(Link::Planned(address.clone())),
+            Fate::Kept(object) | Fate::Frozen(Some(object)) => Some(Link::Existing(object.id.clone())),
+            Fate::Frozen(None) => None,
+        }
+    }
+
+    fn output(&self, address: &Address, output: Output) -> Known {
+        if let Some((lender, mine)) = self.loans.get(&(address.clone(), output)) {
+            return self.output(lender, *mine);
+        }
+        let later = || Known::Later(address.clone(), output);
+        if let Some(object) = self.kept(address) {
+            if self.renewed.contains(&(address.clone(), output)) {
+                let facts = self.snapshot.facts.get(&object.region).unwrap_or(&self.nowhere);
+                let bare = !self.borrowers.contains(address) && object.lacks(facts).contains(&output);
+                return if bare { Known::Never(format!("it gets no {output} of its own")) } else { later() };
+            }
+            return match object.outputs().remove(&output) {
+                Some(value) => Known::Now(value),
+                None => Known::Never(format!("it has no {output} now")),
+            };
+        }
+        let Some(desired) = self.stack.resources.get(address) else { return later() };
+        let (mut foretold, _) = self.ask(address, &desired.common, |cx| desired.want.foretold(cx));
+        if !self.borrowers.contains(address) && desired.want.withholds().contains(&output) {
+            return Known::Never(format!("it gets no {output} of its own"));
+        }
+        foretold.remove(&output).map_or_else(later, Known::Now)
+    }
+}
