@@ -34,10 +34,12 @@
 //! objects made at an address, so two of them, after a crash in the middle of a replacement, are a normal state with a
 //! known way out.
 
+pub mod apply;
 pub mod diagnostic;
 pub mod model;
 pub mod plan;
 pub mod port;
+pub mod provider;
 pub mod report;
 pub mod resources;
 pub mod spec;
