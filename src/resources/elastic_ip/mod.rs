@@ -1,6 +1,8 @@
 //! The kind `elastic_ip`.
 
 pub mod action;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod diff;
 pub mod sim;
 pub mod spec;

@@ -1,6 +1,8 @@
 //! The kind `instance`: one instance, or the members of a group.
 
 pub mod action;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod compare;
 mod create;
 pub mod diff;

@@ -1,6 +1,8 @@
 //! The kind `key_pair`.
 
 pub mod action;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod diff;
 pub mod public_key;
 pub mod sim;

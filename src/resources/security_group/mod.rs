@@ -1,6 +1,8 @@
 //! The kind `security_group`.
 
 pub mod action;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod diff;
 mod rules;
 pub mod sim;
