@@ -35,6 +35,7 @@
 //! known way out.
 
 pub mod apply;
+pub mod cli;
 pub mod diagnostic;
 pub mod model;
 pub mod plan;

@@ -1,4 +1,11 @@
-//! From results to text.
+//! From results to text: one document per result, and renderers that see nothing else.
+//!
+//! Pure: no renderer prints, reads a clock or asks for the terminal's width.
 
+pub mod document;
+pub mod edges;
+pub mod outcome;
 pub mod problems;
+pub mod snapshot;
 pub mod style;
+pub mod terminal;

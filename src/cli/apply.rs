@@ -1,0 +1,223 @@
+//! `apply` and `destroy`: plan, ask, carry out, and look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::{Apply, ConsentArgs, Destroy, Format, PolicyArgs, WorldArgs};
+use super::console::Console;
+use super::exit::Exit;
+use super::plan::{check_addresses, check_targets, json, show_document};
+use super::policy::policy;
+use super::signals::Signals;
+use super::{journal, load, session, world};
+use crate::apply::{self, Limits, Outcome};
+use crate::plan::policy::{Goal, Policy};
+use crate::plan::{Plan, Verb};
+use crate::provider::Place;
+use crate::report::document::{self, World};
+use crate::report::outcome;
+use crate::resources::Impact;
+use crate::resources::stack::Stack;
+
+/// How long a world may take to show what was done to it, before "not empty" is believed: the time EC2's listings may lag
+/// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
+const SETTLE: [u64; 7] = [0, 1, 2, 5, 12, 30, 70];
+
+/// After which wait the operator is told that there is more of it.
+const PATIENCE: u64 = 2;
+
+/// What `apply` and `destroy` have in common.
+struct Job<'a> {
+    specs: &'a [std::path::PathBuf],
+    world: &'a WorldArgs,
+    policy: &'a PolicyArgs,
+    consent: &'a ConsentArgs,
+    format: Format,
+    goal: Goal,
+}
+
+/// Runs `apply`.
+///
+/// # Errors
+/// The exit that says what went wrong.
+pub async fn run(args: &Apply, console: &Console) -> Result<Exit, Exit> {
+    let job = Job {
+        specs: &args.spec.specs,
+        world: &args.world,
+        policy: &args.policy,
+        consent: &args.consent,
+        format: args.format,
+        goal: Goal::Converge,
+    };
+    job.run(console).await
+}
+
+/// Runs `destroy`.
+///
+/// # Errors
+/// The exit that says what went wrong.
+pub async fn destroy(args: &Destroy, console: &Console) -> Result<Exit, Exit> {
+    let job = Job {
+        specs: &args.spec.specs,
+        world: &args.world,
+        policy: &PolicyArgs::default(),
+        consent: &args.consent,
+        format: args.format,
+        goal: Goal::Destroy,
+    };
+    job.run(console).await
+}
+
+impl Job<'_> {
+    async fn run(&self, console: &Console) -> Result<Exit, Exit> {
+        let stack = load::stack(self.specs, self.world, console).await?;
+        check_addresses(self.policy, &stack, console)?;
+        let place = world::open(self.world, &stack, usize::from(self.consent.parallelism), console).await?;
+        let place = Arc::new(place);
+        let policy = policy(self.policy, self.goal);
+        let (plan, _) = session::plan_for(&stack, &policy, self.policy.all_regions, place.as_ref())
+            .await
+            .map_err(|error| console.provider_error(&error))?;
+        check_targets(self.policy, &stack, &plan, console)?;
+        let doc = document::document(&plan, world::name(self.world));
+        match self.format {
+            Format::Text => show_document(&doc, Format::Text, console),
+            // The result is the outcome; the plan is talk.
+            Format::Json => console.talk(crate::report::terminal::plan(&doc, console.talk_style()).trim_end()),
+        }
+        if !plan.refusals().is_empty() {
+            return Err(Exit::Refused);
+        }
+        if plan.is_empty() {
+            let nothing = Outcome { steps: std::collections::BTreeMap::new() };
+            self.result(&plan, &nothing, Some(true), console);
+            return Ok(Exit::Done);
+        }
+        self.consent(&plan, console)?;
+        self.carry_out(&plan, &stack, &policy, &place, console).await
+    }
+
+    /// Asks, unless the command line says yes; refuses what it does not cover.
+    fn consent(&self, plan: &Plan, console: &Console) -> Result<(), Exit> {
+        let impact = plan.impact();
+        let usual = if self.goal == Goal::Destroy { Impact::DataLoss } else { Impact::Downtime };
+        let limit = self.consent.max_impact.map(Impact::from);
+        let accepted = limit.unwrap_or(usual);
+        if (self.consent.yes || limit.is_some()) && impact > accepted {
+            let message = format!("this plan's impact is {}, and {} is accepted", impact.word(), accepted.word());
+            let hint = format!("if that is meant: --max-impact {}", impact.word());
+            console.complain(&message, Some(&hint));
+            return Err(Exit::Refused);
+        }
+        if self.consent.yes {
+            return Ok(());
+        }
+        if !console.can_ask() {
+            let hint = "say `--yes`, or run it where somebody can answer";
+            console.complain("nobody is there to ask, and nothing was accepted beforehand", Some(hint));
+            return Err(Exit::Usage);
+        }
+        let word = if impact == Impact::DataLoss { plan.stack().to_string() } else { "yes".to_owned() };
+        let question = match self.goal {
+            Goal::Converge => format!("Apply this? Type `{word}` to go on:"),
+            Goal::Destroy => format!("Destroy this? Type `{word}` to go on:"),
+        };
+        if console.ask(&question).as_deref() == Some(word.as_str()) {
+            return Ok(());
+        }
+        console.talk("Nothing was changed.");
+        Err(Exit::Declined)
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        stack: &Stack,
+        policy: &Policy,
+        place: &Arc<Place>,
+        console: &Console,
+    ) -> Result<Exit, Exit> {
+        let mut journal = journal::open(self.consent, self.world, stack, console)?;
+        let mut signals = Signals::listen(*console);
+        let limits = Limits { parallelism: usize::from(self.consent.parallelism) };
+        let style = console.talk_style();
+        let mut tell = |event: apply::Event<'_>| {
+            if let Some(line) = outcome::event(event, style) {
+                console.talk(&line);
+            }
+        };
+        let ended = apply::apply(plan, place, &mut journal, limits, signals.stop(), &mut tell).await;
+        let outcome = ended.map_err(|why| {
+            let message = format!("the journal cannot be written: {why}; nothing more was started");
+            console.error(&message, Some("make room, or name another file with `--journal`"))
+        })?;
+        let whole = outcome.complete();
+        let converged = if whole {
+            // Everything is done: whoever asks for an end now does not wait until the world has settled.
+            tokio::select! {
+                converged = self.look_again(stack, policy, place, console) => converged,
+                () = signals.asked() => None,
+            }
+        } else {
+            None
+        };
+        self.result(plan, &outcome, converged, console);
+        Ok(match (signals.caught(), whole, converged) {
+            (Some(exit), _, _) => exit,
+            (None, false, _) => Exit::Partial,
+            (None, true, Some(true)) => Exit::Done,
+            (None, true, Some(false) | None) => Exit::NotConverged,
+        })
+    }
+
+    /// Whether a plan made now is empty; none when none can be made.
+    async fn look_again(&self, stack: &Stack, policy: &Policy, place: &Place, console: &Console) -> Option<bool> {
+        // What was asked for by name is done: asking again would replace it again.
+        let policy = Policy { replaces: std::collections::BTreeSet::new(), ..policy.clone() };
+        let mut converged = None;
+        for wait in SETTLE {
+            if wait > 0 && matches!(place, Place::Simulated(_)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            match session::plan_for(stack, &policy, self.policy.all_regions, place).await {
+                Ok((plan, _)) if plan.is_empty() && plan.refusals().is_empty() => return Some(true),
+                Ok((plan, _)) => {
+                    if wait == PATIENCE {
+                        console
+                            .talk("a second plan is not empty yet; listings may lag, so looking again for two minutes");
+                    }
+                    if Some(&wait) == SETTLE.last() || matches!(place, Place::Simulated(_)) {
+                        still_differs(&plan, console);
+                    }
+                    converged = Some(false);
+                }
+                Err(error) => {
+                    converged = None;
+                    console.refused(&error);
+                }
+            }
+        }
+        converged
+    }
+
+    fn result(&self, plan: &Plan, outcome: &Outcome, converged: Option<bool>, console: &Console) {
+        let name: World = world::name(self.world);
+        let doc = outcome::document(plan, outcome, name, converged);
+        match self.format {
+            Format::Json => console.result(&format!("{}\n", json(&doc))),
+            Format::Text if plan.is_empty() => {}
+            Format::Text => console.result(&outcome::terminal(&doc, console.style())),
+        }
+    }
+}
+
+/// Names what a second plan would still change.
+fn still_differs(plan: &Plan, console: &Console) {
+    let changes = plan.changes().iter().filter(|change| change.verb != Verb::NoOp);
+    let addresses: Vec<String> = changes.map(|change| change.address.to_string()).collect();
+    let shown = addresses.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let more = addresses.len().saturating_sub(5);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    console.talk(&format!("still differs: {shown}{rest}"));
+}

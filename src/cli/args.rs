@@ -1,0 +1,353 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::civil::Date;
+
+use crate::model::Address;
+use crate::resources::Impact;
+
+/// Plan and apply the edge of an AWS web stack from one spec, without a state file
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to colour the output; colour only repeats what words say
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a spec, offline
+    Validate(Validate),
+    /// Show what apply would do; changes nothing
+    Plan(Plan),
+    /// Show a plan that `plan --out` kept
+    Show(Show),
+    /// Plan, ask, and carry the plan out
+    Apply(Apply),
+    /// Remove what the stack owns, protected objects excepted
+    Destroy(Destroy),
+    /// Show what exists, what is owned, and what could not be seen
+    Observe(Observe),
+    /// Take our tags off an object and leave it where it is
+    Forget(Forget),
+    /// Write the graph of a plan
+    Graph(Graph),
+    /// Write the JSON Schema of a document
+    Schema(Schema),
+    /// Write a completion script
+    Completions(Completions),
+    /// Write the manual page
+    Man,
+}
+
+/// Which spec.
+#[derive(Debug, Clone, Args)]
+pub struct SpecArgs {
+    /// TOML or JSON files, or directories of them, merged in this order
+    #[arg(value_name = "SPEC", required = true)]
+    pub specs: Vec<PathBuf>,
+}
+
+/// Which world.
+#[derive(Debug, Clone, Args)]
+pub struct WorldArgs {
+    /// Use the simulated world in FILE instead of AWS: no account, no network
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
+    /// The AWS profile; the SDK's own chain of credentials decides otherwise
+    #[arg(long, value_name = "NAME", conflicts_with = "world")]
+    pub profile: Option<String>,
+}
+
+/// What a plan is restricted to, and what is accepted.
+#[derive(Debug, Clone, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub struct PolicyArgs {
+    /// Only this address, with what it needs and what its change reaches (may be repeated)
+    #[arg(long, value_name = "ADDR")]
+    pub target: Vec<Address>,
+    /// Not this address, nor what cannot do without its change (may be repeated)
+    #[arg(long, value_name = "ADDR")]
+    pub exclude: Vec<Address>,
+    /// Put another object in this one's place, though nothing differs (may be repeated)
+    #[arg(long, value_name = "ADDR")]
+    pub replace: Vec<Address>,
+    /// Leave owned objects that the spec does not name
+    #[arg(long)]
+    pub no_prune: bool,
+    /// Look at every region that is enabled for the account
+    #[arg(long)]
+    pub all_regions: bool,
+    /// Read user data and termination protection of every instance too: one call each
+    #[arg(long)]
+    pub verify: bool,
+    /// Accept a risk that is refused otherwise
+    #[arg(long, value_enum, value_name = "RISK")]
+    pub accept: Vec<Risk>,
+    /// Delete everything the stack owns though the spec shares no address with it
+    #[arg(long)]
+    pub replace_stack: bool,
+    /// Plan as if on this day (UTC), for rules that expire
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub today: Option<Date>,
+}
+
+/// Risks that can be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Risk {
+    /// Something is reachable for a moment that neither start nor end allows
+    Exposure,
+}
+
+/// How a plan is consented to and carried out.
+#[derive(Debug, Clone, Args)]
+pub struct ConsentArgs {
+    /// Do not ask; accepts impacts up to downtime
+    #[arg(long)]
+    pub yes: bool,
+    /// The worst impact that is accepted
+    #[arg(long, value_enum, value_name = "IMPACT")]
+    pub max_impact: Option<MaxImpact>,
+    /// How many calls may be under way at a time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallelism: u16,
+    /// Where the journal of calls is kept [default: the state directory, or beside the world file]
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+}
+
+/// The worst impact that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MaxImpact {
+    /// Nobody notices
+    None,
+    /// Connections break and can be made again
+    Reconnect,
+    /// Something does not answer for a while
+    Downtime,
+    /// Data that the spec does not describe is lost
+    DataLoss,
+}
+
+impl From<MaxImpact> for Impact {
+    fn from(max: MaxImpact) -> Self {
+        match max {
+            MaxImpact::None => Self::None,
+            MaxImpact::Reconnect => Self::Reconnect,
+            MaxImpact::Downtime => Self::Downtime,
+            MaxImpact::DataLoss => Self::DataLoss,
+        }
+    }
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A form for people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// The form of the problems
+    #[arg(long, value_enum, default_value_t = ProblemFormat::Text)]
+    pub format: ProblemFormat,
+}
+
+/// The form of problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProblemFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+    /// For code scanning
+    Sarif,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// What the plan is restricted to
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Plan against a snapshot that `observe --format json` wrote, offline
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["world", "profile", "all_regions"])]
+    pub snapshot: Option<PathBuf>,
+    /// Keep the plan in FILE too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The form of the plan
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Exit with 2 when changes are pending
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A file that `plan --out` wrote
+    #[arg(value_name = "PLANFILE")]
+    pub file: PathBuf,
+    /// The form of the plan
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// What the plan is restricted to
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// How it is consented to and carried out
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// How it is consented to and carried out
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `observe`.
+#[derive(Debug, Args)]
+pub struct Observe {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// Look at every region that is enabled for the account
+    #[arg(long)]
+    pub all_regions: bool,
+    /// The form of the snapshot
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Which spec, then the address
+    #[arg(value_name = "SPEC... ADDR", required = true, num_args = 2..)]
+    pub words: Vec<String>,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// A spec, or one file that `plan --out` wrote
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// The language of the graph
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
+}
+
+/// The language of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid, which code hosts draw
+    Mermaid,
+    /// Plain text, each edge with its reason
+    Text,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Which document
+    #[arg(value_enum, default_value_t = Document::Spec)]
+    pub document: Document,
+}
+
+/// Documents that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// What a user writes
+    Spec,
+    /// What `plan --format json` prints
+    Plan,
+    /// What `observe --format json` prints
+    Snapshot,
+    /// What `apply --format json` prints
+    Outcome,
+    /// A line of the journal
+    Journal,
+    /// The file of a simulated world
+    World,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

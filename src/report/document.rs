@@ -1,0 +1,275 @@
+//! The plan as a document: what `--format json` prints, what `--out` keeps, and all that the other renderers see.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AccountId, Address, CloudId, Region, StackName};
+use crate::plan::policy::Goal;
+use crate::plan::{Because, Change, LeftOver, Plan, StepId, Verb};
+use crate::resources::snapshot::Unseen;
+use crate::resources::{Field, Impact, Note, Refusal, Wave};
+
+/// The version of the document. Readers refuse a higher one.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A plan for readers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanDoc {
+    /// The version of this document.
+    pub format_version: u32,
+    /// The tool that made it.
+    pub tool_version: String,
+    /// Whether it is about the simulated world or about AWS. A plan of the one is never applied to the other.
+    pub world: World,
+    /// Whether the stack is brought to what the spec says, or taken away.
+    pub goal: GoalDoc,
+    /// The stack.
+    pub stack: StackName,
+    /// Where the spec comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The regions that were looked at.
+    pub regions: BTreeSet<Region>,
+    /// Counts, and how hard it hits.
+    pub summary: Summary,
+    /// Why the plan must not be carried out; empty when it may.
+    pub refusals: Vec<Refusal>,
+    /// Everything that hurts somebody, worst first.
+    pub risks: Vec<Risk>,
+    /// Moments at which more or less is reachable than before and after.
+    pub exposures: Vec<String>,
+    /// What changes. What does not is only counted.
+    pub changes: Vec<ChangeDoc>,
+    /// Protected addresses that a destroy leaves, with what they need.
+    pub retained: Vec<Address>,
+    /// What could not be seen.
+    pub unseen: Vec<Unseen>,
+    /// The calls, with what each waits for.
+    pub steps: Vec<StepDoc>,
+}
+
+/// Which world a plan is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// Amazon Web Services, or an endpoint that speaks like it.
+    Aws,
+    /// A file that plays AWS.
+    Simulated,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoalDoc {
+    /// The stack is as the spec says.
+    Converge,
+    /// Nothing of the stack is left.
+    Destroy,
+}
+
+/// A plan in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Resources that are made.
+    pub create: usize,
+    /// Foreign objects that are taken over.
+    pub adopt: usize,
+    /// Resources changed where they stand.
+    pub update: usize,
+    /// Resources that another takes the place of.
+    pub replace: usize,
+    /// Objects that are removed.
+    pub delete: usize,
+    /// Objects that stay and are no longer owned.
+    pub release: usize,
+    /// Resources that are as they should be.
+    pub unchanged: usize,
+    /// Resources that a filter leaves out.
+    pub left_out: usize,
+    /// Calls.
+    pub steps: usize,
+    /// Calls in the longest chain.
+    pub longest_chain: usize,
+    /// How hard it hits.
+    pub impact: Impact,
+}
+
+/// Something that hurts somebody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    /// How hard.
+    pub impact: Impact,
+    /// Whom.
+    pub address: Address,
+    /// How, in words.
+    pub text: String,
+}
+
+/// What becomes of one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeDoc {
+    /// Which resource.
+    pub address: Address,
+    /// Where.
+    pub region: Region,
+    /// What becomes of it.
+    pub verb: Verb,
+    /// The object that is there now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<CloudId>,
+    /// What will be there, in one line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Why the object is left over, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_over: Option<LeftOver>,
+    /// Every difference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    /// How hard it hits.
+    pub impact: Impact,
+    /// What the reader must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// Resources that name this one and are not changed themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<Address>,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepDoc {
+    /// Its number, counting from 1.
+    pub step: usize,
+    /// What it does, in words.
+    pub title: String,
+    /// For which resource.
+    pub address: Address,
+    /// Where.
+    pub region: Region,
+    /// When in the order of things.
+    pub wave: Wave,
+    /// On which object; absent for the one that is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<CloudId>,
+    /// The call, by kind and name. What nobody may see is left out.
+    pub call: serde_json::Value,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<WaitDoc>,
+}
+
+/// Why a call waits for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitDoc {
+    /// The other's number.
+    pub step: usize,
+    /// Why, for machines.
+    pub because: Because,
+    /// Why, in words.
+    pub words: String,
+}
+
+/// Writes a plan down.
+#[must_use]
+pub fn document(plan: &Plan, world: World) -> PlanDoc {
+    let changed = plan.changes().iter().filter(|change| change.verb != Verb::NoOp);
+    PlanDoc {
+        format_version: FORMAT_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        world,
+        goal: match plan.goal() {
+            Goal::Converge => GoalDoc::Converge,
+            Goal::Destroy => GoalDoc::Destroy,
+        },
+        stack: plan.stack().clone(),
+        origin: plan.origin().cloned(),
+        account: plan.account().cloned(),
+        regions: plan.regions().clone(),
+        summary: summary(plan),
+        refusals: plan.refusals().to_vec(),
+        risks: risks(plan),
+        exposures: plan.exposures().to_vec(),
+        changes: changed.map(change).collect(),
+        retained: plan.retained().to_vec(),
+        unseen: plan.unseen().to_vec(),
+        steps: steps(plan),
+    }
+}
+
+fn summary(plan: &Plan) -> Summary {
+    let count = |verb: Verb| plan.changes().iter().filter(|change| change.verb == verb).count();
+    let left_out = plan.changes().iter().filter(|change| change.left_out).count();
+    Summary {
+        create: count(Verb::Create),
+        adopt: count(Verb::Adopt),
+        update: count(Verb::Update),
+        replace: count(Verb::Replace),
+        delete: count(Verb::Delete),
+        release: count(Verb::Release),
+        unchanged: count(Verb::NoOp) - left_out,
+        left_out,
+        steps: plan.steps().len(),
+        longest_chain: plan.graph().depth(),
+        impact: plan.impact(),
+    }
+}
+
+fn risks(plan: &Plan) -> Vec<Risk> {
+    let notes = plan.changes().iter().flat_map(|change| change.notes.iter().map(move |note| (change, note)));
+    let mut risks: Vec<Risk> = notes
+        .filter(|(_, note)| note.impact > Impact::None)
+        .map(|(change, note)| Risk { impact: note.impact, address: change.address.clone(), text: note.text.clone() })
+        .collect();
+    risks.sort_by(|a, b| {
+        (b.impact, a.address.kind, &a.text, &a.address).cmp(&(a.impact, b.address.kind, &b.text, &b.address))
+    });
+    risks
+}
+
+fn change(change: &Change) -> ChangeDoc {
+    let Change { address, region, verb, object, summary, left_over, left_out: _, fields, impact, notes, affected } =
+        change.clone();
+    ChangeDoc { address, region, verb, object, summary, left_over, fields, impact, notes, affected }
+}
+
+fn steps(plan: &Plan) -> Vec<StepDoc> {
+    let mut docs: Vec<StepDoc> = plan
+        .steps()
+        .iter()
+        .map(|step| StepDoc {
+            step: number(step.id),
+            title: step.title.to_owned(),
+            address: step.call.at.clone(),
+            region: step.call.region.clone(),
+            wave: step.wave,
+            on: step.call.on.clone(),
+            // An action is plain text and numbers, which always can be written.
+            call: serde_json::to_value(&step.call.action).unwrap_or_default(),
+            after: Vec::new(),
+        })
+        .collect();
+    for edge in plan.graph().edges() {
+        if let Some(doc) = docs.get_mut(edge.to.0) {
+            let words = edge.because.to_string();
+            doc.after.push(WaitDoc { step: number(edge.from), because: edge.because.clone(), words });
+        }
+    }
+    docs
+}
+
+const fn number(id: StepId) -> usize {
+    id.0 + 1
+}
