@@ -16,6 +16,8 @@ mod event;
 pub mod journal;
 mod outcome;
 mod precheck;
+#[cfg(test)]
+mod tests;
 
 pub use event::Event;
 pub use journal::Journal;

@@ -28,6 +28,8 @@ pub mod policy;
 mod reach;
 mod ripple;
 mod select;
+#[cfg(test)]
+mod tests;
 
 pub use change::{Change, LeftOver, Verb};
 pub use graph::{Because, Edge, Graph, StepId};

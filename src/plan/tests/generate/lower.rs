@@ -1,0 +1,236 @@
+//! From a blueprint to what the spec would say: names that lead nowhere are left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::duration::Gibibytes;
+use crate::model::id::{ImageId, ZoneName};
+use crate::model::net::{Cidr, Ports, Traffic};
+use crate::model::text::{Part, Text};
+use crate::model::{Address, Name, Output, Reference, StackName, Tags};
+use crate::resources::instance::state as instance;
+use crate::resources::instance::user_data::{Body, Secrecy, UserData};
+use crate::resources::registry::{Desired, Want};
+use crate::resources::security_group::state as group;
+use crate::resources::stack::Stack;
+use crate::resources::{Choice, Common, Group, elastic_ip, key_pair, security_group};
+
+use super::super::{at, common, here};
+use super::{Blueprint, Data, Elastic, Extra, Firewall, Hole, Key, Machine, Opening, Other, material};
+
+/// What is lowered, with what was used up on the way: two may not have one name, one address, one instance.
+struct Lowering<'a> {
+    print: &'a Blueprint,
+    taken: BTreeSet<String>,
+}
+
+impl Blueprint {
+    /// What the spec would say.
+    pub(in crate::plan::tests) fn lower(&self) -> Stack {
+        let mut lowering = Lowering { print: self, taken: BTreeSet::new() };
+        let mut resources = BTreeMap::new();
+        for (which, key) in &self.keys {
+            resources.insert(at(&format!("key_pair.k{which}")), lowering.key(key));
+        }
+        for (which, group) in &self.groups {
+            resources.insert(at(&format!("security_group.g{which}")), lowering.group(*which, group));
+        }
+        for (which, address) in &self.addresses {
+            resources.insert(at(&format!("elastic_ip.e{which}")), lowering.address(address));
+        }
+        for (which, machine) in &self.machines {
+            let whole = lowering.machine(*which, machine);
+            for (index, address) in machine.members(*which).into_iter().enumerate() {
+                let mut member = whole.clone();
+                if let Want::Instance(want) = &mut member.want {
+                    want.index = u32::try_from(index).unwrap();
+                }
+                resources.insert(address, member);
+            }
+        }
+        Stack {
+            name: StackName::new("shop").unwrap(),
+            origin: None,
+            account: None,
+            region: Some(here()),
+            regions: BTreeSet::from([here()]),
+            ignore_tags: Vec::new(),
+            resources,
+        }
+    }
+}
+
+impl Lowering<'_> {
+    fn common(extra: &Extra) -> Common {
+        let tags = extra.team.map(|team| ("team".to_owned(), format!("t{team}")));
+        Common { tags: Tags::from_iter(tags), keep: extra.keep, protect: extra.protect, ..common() }
+    }
+
+    /// The first to take something has it.
+    fn take(&mut self, what: String) -> bool {
+        self.taken.insert(what)
+    }
+
+    fn key(&mut self, key: &Key) -> Desired {
+        let name = key.literal.map(|which| format!("key-{which}")).filter(|name| self.take(format!("key {name}")));
+        let public_key = material(key.material);
+        Desired { common: Self::common(&key.extra), want: Want::KeyPair(key_pair::Desired { public_key, name }) }
+    }
+
+    fn group(&mut self, own: usize, group: &Firewall) -> Desired {
+        let name =
+            group.literal.map(|which| format!("Group-{which}")).filter(|name| self.take(format!("group {name}")));
+        let want = security_group::Desired {
+            name,
+            description: format!("group {}", group.description),
+            vpc: Choice::Default,
+            mode: if group.additive { group::RuleMode::Additive } else { group::RuleMode::Exclusive },
+            ingress: self.rules(own, &group.ingress),
+            egress: group.egress.as_ref().map(|rules| self.rules(own, rules)),
+            rule_quota: 60,
+        };
+        Desired { common: Self::common(&group.extra), want: Want::SecurityGroup(want) }
+    }
+
+    fn rules(&self, own: usize, rules: &[Opening]) -> group::Rules {
+        rules.iter().filter_map(|rule| self.rule(own, rule)).collect()
+    }
+
+    fn rule(&self, own: usize, rule: &Opening) -> Option<(group::Rule<Reference>, group::Wish)> {
+        let group = |which: usize| {
+            let address = at(&format!("security_group.g{which}"));
+            self.print.groups.contains_key(&which).then_some(group::Peer::Group(Reference::Address(address)))
+        };
+        let peer = match rule.peer {
+            Other::Net(which) => {
+                let nets = ["0.0.0.0/0", "10.0.0.0/8", "203.0.113.0/24", "::/0"];
+                group::Peer::Cidr(Cidr::listed(nets[which]).unwrap())
+            }
+            Other::Group(which) => group(which)?,
+            Other::Own => group(own)?,
+            Other::Private(which, member) => {
+                group::Peer::Output { address: self.member(which, member)?, output: Output::PrivateIp }
+            }
+            Other::Public(which, member) => {
+                group::Peer::Output { address: self.public(which, member)?, output: Output::PublicIp }
+            }
+            Other::Elastic(which) => {
+                self.print.addresses.get(&which)?;
+                group::Peer::Output { address: at(&format!("elastic_ip.e{which}")), output: Output::PublicIp }
+            }
+        };
+        let port = [22, 80, 443, 8000][rule.port];
+        let traffic = Traffic::Tcp(Ports { from: port, to: port });
+        let day = |past: bool| if past { "2026-01-31" } else { "2027-01-31" };
+        let wish = group::Wish {
+            description: rule.description.map(|which| format!("rule {which}")),
+            expires: rule.expires.map(|past| day(past).parse().unwrap()),
+        };
+        Some((group::Rule { traffic, peer }, wish))
+    }
+
+    fn member(&self, which: usize, member: usize) -> Option<Address> {
+        let members = self.print.machines.get(&which)?.members(which);
+        members.get(member % members.len()).cloned()
+    }
+
+    /// A member that has a public address.
+    fn public(&self, which: usize, member: usize) -> Option<Address> {
+        let machine = self.print.machines.get(&which)?;
+        if machine.no_public_ip { None } else { self.member(which, member) }
+    }
+
+    fn address(&mut self, address: &Elastic) -> Desired {
+        let member = address.machine.and_then(|(which, member)| self.member(which, member));
+        let instance = member.filter(|member| self.take(format!("seat {member}"))).map(Reference::Address);
+        let want = elastic_ip::Desired {
+            instance,
+            public_ip_pool: address.pool.map(|which| format!("pool-{which}")),
+            border_group: None,
+        };
+        Desired { common: Self::common(&address.extra), want: Want::ElasticIp(want) }
+    }
+
+    fn machine(&mut self, own: usize, machine: &Machine) -> Desired {
+        let groups = machine.groups.as_ref().map(|groups| {
+            let there: BTreeSet<usize> =
+                groups.iter().copied().filter(|which| self.print.groups.contains_key(which)).collect();
+            there.into_iter().map(|which| Reference::Address(at(&format!("security_group.g{which}")))).collect()
+        });
+        let key = machine.key.filter(|which| self.print.keys.contains_key(which));
+        let zones: BTreeSet<usize> = machine.zones.iter().copied().collect();
+        let zones: Vec<ZoneName> =
+            zones.into_iter().map(|which| ZoneName::new(["eu-west-1a", "eu-west-1b", "eu-west-1c"][which])).collect();
+        let private_ip = machine.private_ip.filter(|_| machine.count.is_none() && zones.is_empty());
+        let private_ip = private_ip.filter(|which| self.take(format!("private {which}")));
+        let on_change = |which: usize| {
+            [instance::OnChange::Replace, instance::OnChange::Restart, instance::OnChange::Ignore][which]
+        };
+        let [hops, no_check, monitoring, terminate, v1] = machine.plain;
+        let want = instance::Desired {
+            image: instance::ImageChoice::Id(ImageId::new(format!("ami-0000000{}", machine.image))),
+            instance_type: ["t3.small", "m5.large", "c5.large"][machine.size].to_owned(),
+            on_type_change: on_change(1 - machine.size_change),
+            place: instance::Placement {
+                vpc: Choice::Default,
+                network: Vec::new(),
+                within: if zones.is_empty() { instance::Within::Anywhere } else { instance::Within::Zones(zones) },
+            },
+            security_groups: groups.filter(|groups: &Vec<Reference>| !groups.is_empty()),
+            key_pair: key
+                .map(|which| instance::KeyChoice::Resource(Reference::Address(at(&format!("key_pair.k{which}"))))),
+            iam_profile: machine.profile.map(|which| format!("profile-{which}")),
+            public_ip: machine.no_public_ip.then_some(false),
+            private_ip: private_ip.map(|which| format!("172.31.9.{}", 200 + which).parse().unwrap()),
+            user_data: machine.data.as_ref().map(|data| self.data(own, data)),
+            on_user_data_change: on_change(machine.data_change),
+            root_volume: instance::RootVolume {
+                size: machine.disk.map(|which| Gibibytes([8, 20, 40][which])),
+                volume_type: machine.disk_kind.map(|which| ["gp3", "gp2"][which].to_owned()),
+                encrypted: machine.encrypted,
+                ..instance::RootVolume::default()
+            },
+            metadata: instance::Metadata {
+                service: if v1 { instance::MetadataService::V1 } else { instance::MetadataService::V2 },
+                hops: if hops { 2 } else { 1 },
+            },
+            source_dest_check: !no_check,
+            detailed_monitoring: monitoring,
+            shutdown: if terminate { instance::Shutdown::Terminate } else { instance::Shutdown::Stop },
+            tenancy: None,
+            placement_group: None,
+            index: 0,
+        };
+        let group = machine.count.map(|_| Group {
+            name: Name::written(&format!("m{own}")).unwrap(),
+            max_unavailable: machine.max_unavailable,
+        });
+        Desired { common: Common { group, ..Self::common(&machine.extra) }, want: Want::Instance(want) }
+    }
+
+    /// Templates name machines of lower number only, so that they make no circle.
+    fn data(&self, own: usize, data: &Data) -> UserData {
+        let mut parts = vec![Part::Literal(format!("#!/bin/sh\necho {}\n", data.text))];
+        for hole in &data.holes {
+            let found = match *hole {
+                Hole::Machine { which, member, output } if which < own => match output {
+                    Output::PublicIp | Output::PublicDns => self.public(which, member),
+                    _ => self.member(which, member),
+                }
+                .map(|address| (address, output)),
+                Hole::Machine { .. } => None,
+                Hole::Elastic(which) => (self.print.addresses.contains_key(&which))
+                    .then(|| (at(&format!("elastic_ip.e{which}")), Output::PublicIp)),
+                Hole::GroupId(which) => (self.print.groups.contains_key(&which))
+                    .then(|| (at(&format!("security_group.g{which}")), Output::Id)),
+                Hole::KeyName(which) => {
+                    (self.print.keys.contains_key(&which)).then(|| (at(&format!("key_pair.k{which}")), Output::Name))
+                }
+            };
+            parts.extend(found.map(|(address, output)| Part::Hole { address, output }));
+            parts.push(Part::Literal("\n".to_owned()));
+        }
+        let key = Some(crate::model::secret::Secret::new(b"pepper".to_vec()));
+        let secrecy = if data.sensitive { Secrecy::Sensitive { key } } else { Secrecy::Open };
+        UserData { body: Body::Text(Text(parts)), secrecy }
+    }
+}
