@@ -1,0 +1,33 @@
+//! The integration tests, in one binary.
+
+#![allow(
+    unreachable_pub,
+    clippy::duration_suboptimal_units,
+    clippy::format_push_string,
+    clippy::indexing_slicing,
+    clippy::manual_assert,
+    clippy::many_single_char_names,
+    clippy::panic,
+    clippy::type_complexity,
+    clippy::zombie_processes,
+    reason = "a test may fail where it stands, and nobody stands on a test"
+)]
+
+#[cfg(feature = "aws")]
+mod aws;
+mod contract;
+#[cfg(feature = "aws")]
+mod deviations;
+mod examples;
+mod faults;
+#[cfg(feature = "aws")]
+mod fields;
+mod layering;
+#[cfg(feature = "aws")]
+mod pages;
+mod schemas;
+mod smoke;
+mod stories;
+mod support;
+#[cfg(feature = "aws")]
+mod weather;

@@ -1,0 +1,145 @@
+//! The real binary: exit codes, streams, a closed pipe, signals.
+
+use std::io::{Read, Write};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const SPEC: &str = "stack = \"smoke\"\nregion = \"eu-west-1\"\n[security_group.web]\ningress = [{ ports = 80, from = \"0.0.0.0/0\" }]\n[instance.web]\ncount = 2\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nsecurity_groups = [\"web\"]\n";
+
+fn folder(spec: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("spec.toml"), spec).expect("a spec");
+    folder
+}
+
+fn portcullis(folder: &TempDir, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("the binary")
+}
+
+fn command(folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
+    command.env_clear().env("HOME", folder.path());
+    command
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("a code")
+}
+
+#[test]
+fn each_ending_has_its_code() {
+    let here = folder(SPEC);
+    let world = ["--world", "world.json"];
+    let run = |arguments: &[&str]| portcullis(&here, &[arguments, &world[..]].concat());
+    assert_eq!(code(&run(&["plan", "spec.toml"])), 0);
+    assert_eq!(code(&run(&["plan", "spec.toml", "--detailed-exitcode"])), 2);
+    assert!(!here.path().join("world.json").exists(), "plan writes nothing");
+    assert_eq!(code(&run(&["apply", "spec.toml"])), 64, "nobody to ask");
+    assert_eq!(code(&run(&["apply", "spec.toml", "--yes", "--max-impact", "none"])), 0);
+    assert_eq!(code(&run(&["plan", "spec.toml", "--detailed-exitcode"])), 0);
+    assert_eq!(code(&run(&["destroy", "spec.toml", "--yes", "--max-impact", "reconnect"])), 3, "impact");
+    assert_eq!(code(&run(&["destroy", "spec.toml", "--yes"])), 0);
+    assert_eq!(code(&run(&["plan", "missing.toml"])), 1);
+    assert_eq!(code(&run(&["plan"])), 64);
+    assert_eq!(code(&run(&["plan", "spec.toml", "--exclude", "instance.nobody"])), 64);
+    assert_eq!(code(&run(&["plan", "spec.toml", "--target", "instance.nobody"])), 64);
+    assert_eq!(code(&run(&["plan", "spec.toml", "--target", "instance.web", "--out", "plan.json"])), 0);
+    assert_eq!(code(&portcullis(&here, &["show", "plan.json"])), 0);
+    assert_eq!(code(&run(&["apply", "plan.json", "--yes"])), 1, "a kept plan is not a spec");
+    assert_eq!(code(&portcullis(&here, &["--version"])), 0);
+    assert_eq!(code(&portcullis(&here, &["--help"])), 0);
+}
+
+#[test]
+fn a_wrong_spec_calls_nothing_and_names_every_problem() {
+    let here = folder(
+        "stack = \"Smoke\"\nregion = \"eu-west-1\"\n[security_group.web]\ningres = []\n[instance.web]\nimage = \"ami-1\"\n",
+    );
+    let output = portcullis(&here, &["apply", "spec.toml", "--world", "world.json", "--yes"]);
+    assert_eq!(code(&output), 1);
+    assert!(output.stdout.is_empty());
+    let talk = String::from_utf8(output.stderr).expect("text");
+    for word in ["spec.toml:1:", "did you mean `ingress`?", "needs `type`", "ami-1", "4 problems"] {
+        assert!(talk.contains(word), "{word} is missing:\n{talk}");
+    }
+    assert!(!here.path().join("world.json").exists());
+}
+
+#[test]
+fn results_go_to_the_one_stream_and_talk_to_the_other() {
+    let here = folder(SPEC);
+    let output = portcullis(&here, &["apply", "spec.toml", "--world", "world.json", "--yes", "--format", "json"]);
+    assert_eq!(code(&output), 0);
+    let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).expect("standard output is JSON alone");
+    assert_eq!(outcome["converged"], true);
+    assert_eq!(outcome["world"], "simulated");
+    let talk = String::from_utf8(output.stderr).expect("text");
+    assert!(talk.contains("done run instance.web-0"), "{talk}");
+    let plan = portcullis(&here, &["plan", "spec.toml", "--world", "world.json", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("a plan in JSON");
+    assert_eq!(plan["format_version"], 1);
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let here = folder(SPEC);
+    let mut child =
+        command(&here, &["schema", "spec"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+    drop(child.stdout.take());
+    let mut talk = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut talk).expect("text");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(talk, "");
+}
+
+#[test]
+fn secrets_appear_nowhere() {
+    let canary = "canary-7f3a9c";
+    let spec = format!(
+        "{SPEC}user_data = {{ template = \"boot.sh\", sensitive = true }}\n[instance.other]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nsecurity_groups = [\"web\"]\nuser_data = {{ template = \"boot.sh\", sensitive = true }}\n"
+    )
+    .replace("region = \"eu-west-1\"\n", "region = \"eu-west-1\"\nfingerprint_key = { env = \"CANARY_KEY\" }\n");
+    let here = folder(&spec);
+    std::fs::write(here.path().join("boot.sh"), format!("#!/bin/sh\necho {canary} {{{{ stack }}}}\n"))
+        .expect("a script");
+    let mut seen = String::new();
+    for arguments in [
+        &["plan", "spec.toml", "--out", "plan.json"][..],
+        &["plan", "spec.toml", "--format", "json"],
+        &["graph", "spec.toml"],
+        &["apply", "spec.toml", "--yes", "--format", "json"],
+        &["observe", "spec.toml", "--format", "json"],
+        &["apply", "spec.toml", "--yes", "--replace", "instance.other"],
+    ] {
+        let output = command(&here, &[arguments, &["--world", "world.json"]].concat())
+            .env("CANARY_KEY", "canary-key-51d2")
+            .output()
+            .expect("the binary");
+        assert_eq!(code(&output), 0, "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        seen.push_str(&String::from_utf8_lossy(&output.stdout));
+        seen.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    for file in ["plan.json", "world.journal.jsonl"] {
+        seen.push_str(&std::fs::read_to_string(here.path().join(file)).expect(file));
+    }
+    assert!(seen.contains("hmac-sha256:"), "the fingerprint is there, so the data was looked at");
+    assert!(!seen.contains(canary) && !seen.contains("canary-key"), "a secret was printed");
+}
+
+#[test]
+fn a_prompt_that_is_answered_no_changes_nothing() {
+    // No terminal, no prompt: an answer on a pipe is not consent.
+    let here = folder(SPEC);
+    let mut child = command(&here, &["apply", "spec.toml", "--world", "world.json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary");
+    let _ = child.stdin.take().expect("a pipe").write_all(b"yes\n");
+    assert_eq!(child.wait().expect("an end").code(), Some(64));
+    assert!(!here.path().join("world.json").exists());
+}

@@ -1,0 +1,169 @@
+//! As much of HTTP and of EC2's query protocol as a proxy before moto needs: one request, one answer, then the end.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// One request of the query protocol.
+pub struct Request {
+    head: String,
+    /// The form, as it came.
+    pub body: String,
+}
+
+impl Request {
+    /// Reads one; none when the client went away.
+    pub async fn read(client: &mut TcpStream) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let split = loop {
+            if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if client.read_buf(&mut bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        });
+        while bytes.len() < split + length.unwrap_or(0) {
+            if client.read_buf(&mut bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let body = String::from_utf8_lossy(&bytes[split..]).into_owned();
+        Ok(Self { head: closing(&head, body.len()), body })
+    }
+
+    /// The form's fields, decoded.
+    pub fn fields(&self) -> impl Iterator<Item = (String, String)> {
+        let pairs = self.body.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(key, value)| (decoded(key), decoded(value)))
+    }
+
+    /// One field.
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.fields().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The values of a list: `InstanceId.1`, `InstanceId.2`.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let is_member = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        self.fields().filter(|(key, _)| is_member(key)).map(|(_, value)| value).collect()
+    }
+
+    /// The region that the signature is for.
+    pub fn region(&self) -> String {
+        let scope = self.head.split_once("Credential=").map(|(_, rest)| rest).unwrap_or_default();
+        scope.split('/').nth(2).unwrap_or_default().to_owned()
+    }
+
+    /// The same head with another form.
+    pub fn with(&self, body: String) -> Self {
+        Self { head: closing(&self.head, body.len()), body }
+    }
+
+    /// Another call of EC2, in the same name and region.
+    pub fn call(&self, api: &str, fields: &[(&str, &str)]) -> Self {
+        let mut body = format!("Action={api}&Version=2016-11-15");
+        for (key, value) in fields {
+            body.push_str(&format!("&{key}={}", encoded(value)));
+        }
+        self.with(body)
+    }
+
+    /// Sends it on and reads the whole answer.
+    pub async fn forward(&self, upstream: u16) -> io::Result<Vec<u8>> {
+        let mut server = TcpStream::connect(("127.0.0.1", upstream)).await?;
+        server.write_all(self.head.as_bytes()).await?;
+        server.write_all(self.body.as_bytes()).await?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Sends it on; the answer's document as text.
+    pub async fn ask(&self, upstream: u16) -> io::Result<String> {
+        Ok(document(&self.forward(upstream).await?))
+    }
+}
+
+/// The document of an answer.
+pub fn document(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+/// Whether an answer is a success.
+pub fn is_fine(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+/// An answer.
+pub fn plain(status: u16, kind: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status} Answer\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A success whose document says no more than that.
+pub fn done(api: &str) -> Vec<u8> {
+    let space = "http://ec2.amazonaws.com/doc/2016-11-15/";
+    plain(200, "text/xml", &format!("<{api}Response xmlns=\"{space}\"><return>true</return></{api}Response>"))
+}
+
+/// A refusal as EC2 writes it.
+pub fn refusal(status: u16, code: &str, message: &str) -> Vec<u8> {
+    let body = format!(
+        "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>\
+         </Errors><RequestID>7a62c49f-347e-4fc4-9331-6e8eEXAMPLE</RequestID></Response>"
+    );
+    plain(status, "text/xml", &body)
+}
+
+/// The first text between two marks.
+pub fn between(text: &str, start: &str, end: &str) -> Option<String> {
+    all_between(text, start, end).into_iter().next()
+}
+
+/// Every text between two marks.
+pub fn all_between(text: &str, start: &str, end: &str) -> Vec<String> {
+    let behind = text.split(start).skip(1);
+    behind.filter_map(|rest| Some(rest.split_once(end)?.0.to_owned())).collect()
+}
+
+/// The head with the length of a body, and the wish to have one answer only.
+fn closing(head: &str, length: usize) -> String {
+    let kept = head.lines().filter(|line| {
+        let low = line.to_lowercase();
+        !line.is_empty() && !low.starts_with("content-length:") && !low.starts_with("connection:")
+    });
+    let mut head: String = kept.map(|line| format!("{line}\r\n")).collect();
+    head.push_str(&format!("Content-Length: {length}\r\nConnection: close\r\n\r\n"));
+    head
+}
+
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.push(u8::from_str_radix(&digits, 16).unwrap_or(b'?'));
+            }
+            plain => bytes.push(plain),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

@@ -1,0 +1,13 @@
+//! What the tests stand on.
+
+#![cfg_attr(not(feature = "aws"), allow(dead_code, reason = "most of it is for the tests on moto"))]
+
+pub mod binary;
+#[cfg(feature = "aws")]
+pub mod http;
+#[cfg(feature = "aws")]
+pub mod moto;
+#[cfg(feature = "aws")]
+pub mod proxy;
+#[cfg(feature = "aws")]
+mod repairs;

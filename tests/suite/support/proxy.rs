@@ -1,0 +1,220 @@
+//! A layer in front of moto: it restores rules of AWS that moto lacks (`repairs`), counts the calls, breaks those that a
+//! test wants broken, and holds back those that a test wants to catch in the middle.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::http::{self, Request};
+use super::repairs::Repairs;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// A server error with a page of HTML, nothing done.
+    Html,
+    /// `RequestLimitExceeded`, nothing done.
+    Throttled,
+    /// Refused with this status and code, nothing done.
+    Refused(u16, &'static str),
+    /// It is done, and the connection breaks before the answer.
+    LostReply,
+    /// The connection breaks before anything is done.
+    LostRequest,
+    /// It is done, and half of the answer's document is missing.
+    Torn,
+}
+
+/// Where a call is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing is done yet.
+    Before,
+    /// It is done, and the answer waits.
+    After,
+}
+
+/// A proxy that listens as long as it lives.
+pub struct Proxy {
+    /// Where it listens.
+    pub port: u16,
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: u16,
+    state: Mutex<State>,
+    repairs: Repairs,
+    /// How many calls are held back now; changes wake those who wait for one, and those who wait to go on.
+    held: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    faults: Vec<(String, Fault)>,
+    always: Vec<(String, String, Fault)>,
+    seen: BTreeMap<String, usize>,
+    regions: BTreeSet<String>,
+    holds: BTreeMap<String, Hold>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Proxy {
+    /// Listens in front of a server.
+    pub async fn before(upstream: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let (state, repairs, held) = (Mutex::default(), Repairs::default(), watch::Sender::new(0));
+        let shared = Arc::new(Shared { upstream, state, repairs, held });
+        let serving = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&serving);
+                tokio::spawn(async move {
+                    // A client that goes away is no failure of the proxy.
+                    let _ = shared.serve(client).await;
+                });
+            }
+        });
+        Self { port, shared, task }
+    }
+
+    /// Breaks the next call of an API that is not spoken for yet.
+    pub fn fault(&self, api: &str, fault: Fault) {
+        self.shared.lock().faults.push((api.to_owned(), fault));
+    }
+
+    /// Breaks every call of an API from now on.
+    pub fn always(&self, api: &str, fault: Fault) {
+        self.shared.lock().always.push((String::new(), api.to_owned(), fault));
+    }
+
+    /// Breaks every call in a region from now on.
+    pub fn close(&self, region: &str, fault: Fault) {
+        self.shared.lock().always.push((region.to_owned(), String::new(), fault));
+    }
+
+    /// Breaks nothing any more.
+    pub fn heal(&self) {
+        let mut state = self.shared.lock();
+        state.faults.clear();
+        state.always.clear();
+    }
+
+    /// Holds back every call of an API from now on.
+    pub fn hold(&self, api: &str, at: Hold) {
+        self.shared.lock().holds.insert(api.to_owned(), at);
+    }
+
+    /// Waits until so many calls are held back; a test that is wrong about them ends after a minute.
+    pub async fn until_held(&self, count: usize) {
+        let mut held = self.shared.held.subscribe();
+        let wait = held.wait_for(|held| *held >= count);
+        let found = tokio::time::timeout(std::time::Duration::from_mins(1), wait).await;
+        let seen = || format!("{count} calls were to be held back; so many came: {:?}", self.shared.lock().seen);
+        found.unwrap_or_else(|_| panic!("{}", seen())).expect("the proxy lives");
+    }
+
+    /// Lets everything go on, and holds nothing back any more.
+    pub fn release(&self) {
+        self.shared.lock().holds.clear();
+        self.shared.held.send_modify(|_| ());
+    }
+
+    /// Lets the calls of one API go on.
+    pub fn let_go(&self, api: &str) {
+        self.shared.lock().holds.remove(api);
+        self.shared.held.send_modify(|_| ());
+    }
+
+    /// How many calls of an API came.
+    pub fn seen(&self, api: &str) -> usize {
+        self.shared.lock().seen.get(api).copied().unwrap_or(0)
+    }
+
+    /// Every API that was called, with how often; then it starts to count anew.
+    pub fn count(&self) -> BTreeMap<String, usize> {
+        std::mem::take(&mut self.shared.lock().seen)
+    }
+
+    /// Every region that was asked.
+    pub fn regions(&self) -> BTreeSet<String> {
+        self.shared.lock().regions.clone()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds this")
+    }
+
+    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+        let request = Request::read(&mut client).await?;
+        let api = request.field("Action").unwrap_or_default();
+        let fault = self.meet(&api, &request.region());
+        self.wait(&api, Hold::Before).await;
+        let answer = match fault {
+            None => self.repairs.answer(&request, &api, self.upstream).await?,
+            Some(Fault::Html) => {
+                http::plain(500, "text/html", "<!doctype html><title>500</title><h1>Internal Server Error</h1>")
+            }
+            Some(Fault::Throttled) => http::refusal(503, "RequestLimitExceeded", "Request limit exceeded."),
+            Some(Fault::Refused(status, code)) => {
+                http::refusal(status, code, "You are not authorized to perform this operation.")
+            }
+            Some(Fault::LostRequest) => return Ok(()),
+            Some(Fault::LostReply) => {
+                self.repairs.answer(&request, &api, self.upstream).await?;
+                self.wait(&api, Hold::After).await;
+                return Ok(());
+            }
+            Some(Fault::Torn) => {
+                self.repairs.answer(&request, &api, self.upstream).await?;
+                let half = "<?xml version=\"1.0\"?><DescribeSomethingResponse><reservationSet><item><instan";
+                http::plain(200, "text/xml", half)
+            }
+        };
+        self.wait(&api, Hold::After).await;
+        client.write_all(&answer).await?;
+        client.shutdown().await
+    }
+
+    /// Counts a call, and finds the fault that it meets.
+    fn meet(&self, api: &str, region: &str) -> Option<Fault> {
+        let mut state = self.lock();
+        *state.seen.entry(api.to_owned()).or_default() += 1;
+        state.regions.insert(region.to_owned());
+        if let Some(at) = state.faults.iter().position(|(of, _)| of == api) {
+            return Some(state.faults.remove(at).1);
+        }
+        let is_meant = |wanted: &str, here: &str| wanted.is_empty() || wanted == here;
+        let met = state.always.iter().find(|(where_, of, _)| is_meant(where_, region) && is_meant(of, api));
+        met.map(|(_, _, fault)| *fault)
+    }
+
+    /// Waits as long as the API is held back here.
+    async fn wait(&self, api: &str, at: Hold) {
+        let is_held = || self.lock().holds.get(api) == Some(&at);
+        if !is_held() {
+            return;
+        }
+        let mut changes = self.held.subscribe();
+        self.held.send_modify(|held| *held += 1);
+        while is_held() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+        self.held.send_modify(|held| *held -= 1);
+    }
+}
