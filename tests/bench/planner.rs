@@ -1,0 +1,162 @@
+//! The planner alone at several sizes: time, peak memory, and how both grow.
+//!
+//! Without arguments it runs itself once for each size, so that a size's peak memory is its own. With a size it measures and
+//! prints one line.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark prints figures, and stops where something is wrong"
+)]
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use portcullis::apply::{self, Limits, Stop, journal::Nowhere};
+use portcullis::cli::session;
+use portcullis::model::Region;
+use portcullis::plan::policy::Policy;
+use portcullis::plan::{self};
+use portcullis::provider::sim::Sim;
+use portcullis::resources::world::{Limits as WorldLimits, World};
+use portcullis::spec::{self, Environment, Files, Format, Inputs, Source, Stack};
+
+const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
+/// Regions that cells take turns in: the subnets of one hold some twelve thousand instances.
+const REGIONS: [&str; 8] =
+    ["eu-west-1", "eu-west-2", "eu-central-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2", "sa-east-1"];
+/// Resources in one cell: 2 groups, 6 instances, 2 addresses.
+const CELL: usize = 10;
+
+struct Nothing;
+
+impl Files for Nothing {
+    fn read(&self, _: usize, path: &str) -> Result<Vec<u8>, String> {
+        Err(path.to_owned())
+    }
+}
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn main() {
+    // `cargo bench` hands its own flags over.
+    match std::env::args().nth(1).and_then(|size| size.parse().ok()) {
+        Some(size) => measure(size),
+        None => compare(),
+    }
+}
+
+/// Runs every size in a process of its own, and says how the times grow.
+fn compare() {
+    println!("resources  calls  plan from nothing (s)  plan of no change (s)  peak memory (MiB)");
+    let mut last: Option<(usize, [f64; 2])> = None;
+    let mut growth = Vec::new();
+    for size in SIZES {
+        let me = std::env::current_exe().expect("the benchmark's own path");
+        let output = Command::new(me).arg(size.to_string()).output().expect("the benchmark runs itself");
+        let line = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        print!("{line}");
+        let figures: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let times = [figures[2], figures[3]];
+        if let Some((before, earlier)) = last {
+            let exponent = |i: usize| (times[i] / earlier[i]).ln() / (size as f64 / before as f64).ln();
+            growth.push(format!(
+                "{before} -> {size}: {:.2} from nothing, {:.2} of no change",
+                exponent(0),
+                exponent(1)
+            ));
+        }
+        last = Some((size, times));
+    }
+    println!("growth exponents (1 is linear):");
+    for line in growth {
+        println!("  {line}");
+    }
+}
+
+fn measure(size: usize) {
+    let stack = stack(size);
+    let policy = Policy::on(jiff::civil::date(2026, 1, 1));
+    let mut world = World::default();
+    world.set_limits(WorldLimits { addresses: 1_000_000, ..WorldLimits::default() });
+    let sim = Arc::new(Sim::in_memory(world));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (made, empty, memory) = runtime.block_on(async {
+        let (whole, snapshot) = session::plan_for(&stack, &policy, false, sim.as_ref()).await.expect("a plan");
+        assert!(whole.refusals().is_empty(), "{:?}", whole.refusals().first());
+        let made = best(|| plan::plan(&stack, &snapshot, &policy));
+        // Stack, snapshot and two plans; what follows needs a world, which is not the planner's.
+        let memory = peak_memory();
+        let (_hold, mut stop) = tokio::sync::watch::channel(Stop::No);
+        let outcome = apply::apply(&whole, &sim, &mut Nowhere, Limits { parallelism: 16 }, &mut stop, &mut |_| {})
+            .await
+            .expect("an apply");
+        assert!(outcome.complete());
+        drop((whole, outcome));
+        let (again, snapshot) = session::plan_for(&stack, &policy, false, sim.as_ref()).await.expect("a plan");
+        assert!(again.is_empty());
+        (made, best(|| plan::plan(&stack, &snapshot, &policy)), memory)
+    });
+    println!("{:>9}  {:>5}  {:>21.3}  {:>21.3}  {:>17}", stack.resources.len(), made.1, made.0, empty.0, memory / 1024);
+}
+
+/// The best time of a few plans, in seconds, and how many calls they have.
+fn best(work: impl Fn() -> plan::Plan) -> (f64, usize) {
+    let time = || {
+        let begin = Instant::now();
+        let plan = work();
+        (begin.elapsed().as_secs_f64(), plan.steps().len())
+    };
+    let mut best = time();
+    for _ in 0..2 {
+        let next = time();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best
+}
+
+/// The highest resident size of this process so far, in KiB, as Linux tells it.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// A stack of about `size` resources in cells that name one another within.
+fn stack(size: usize) -> Stack {
+    let mut text = String::from("{\"stack\": \"bench\", \"region\": \"eu-west-1\", \"security_group\": {");
+    let cells = size.div_ceil(CELL);
+    let list = |entry: &dyn Fn(usize, &str) -> String| {
+        (0..cells).map(|c| entry(c, REGIONS[c % REGIONS.len()])).collect::<Vec<_>>().join(",")
+    };
+    text.push_str(&list(&|c, r| {
+        format!(
+            "\"p{c}\": {{\"region\": \"{r}\", \"ingress\": [{{\"ports\": [80, 443], \"from\": [\"0.0.0.0/0\", \"::/0\"]}}, {{\"ports\": 22, \"from\": \"203.0.113.0/24\"}}]}}, \
+             \"w{c}\": {{\"region\": \"{r}\", \"ingress\": [{{\"ports\": \"8000-8100\", \"from\": \"security_group.p{c}\"}}, {{\"ports\": 9100, \"from\": \"self\"}}]}}"
+        )
+    }));
+    text.push_str("}, \"instance\": {");
+    text.push_str(&list(&|c, r| {
+        format!(
+            "\"w{c}\": {{\"region\": \"{r}\", \"count\": 6, \"image\": \"ami-0123456789abcdef0\", \"type\": \"t3.small\", \"security_groups\": [\"w{c}\"]}}"
+        )
+    }));
+    text.push_str("}, \"elastic_ip\": {");
+    text.push_str(&list(&|c, r| format!("\"a{c}\": {{\"region\": \"{r}\", \"instance\": \"w{c}-0\"}}, \"b{c}\": {{\"region\": \"{r}\", \"instance\": \"w{c}-1\"}}")));
+    text.push_str("}}");
+    let sources = [Source { path: "bench.json".to_owned(), text, format: Format::Json }];
+    let inputs = Inputs { files: &Nothing, environment: &Nothing, region: Region::new("eu-west-1").ok() };
+    let (stack, problems) = spec::load(&sources, &inputs);
+    stack.unwrap_or_else(|| panic!("{:?}", problems.sorted().first()))
+}
