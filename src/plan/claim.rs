@@ -150,7 +150,9 @@ fn settle<'a>(
     }
     let all = found.iter().map(|(_, object)| *object);
     if wanted.contains_key(&address) {
-        claims.others.insert(address.clone(), rest.iter().map(|(_, object)| *object).collect());
+        if !rest.is_empty() {
+            claims.others.insert(address.clone(), rest.iter().map(|(_, object)| *object).collect());
+        }
         claims.current.insert(address, newest);
     } else {
         claims.orphans.extend(all.map(|object| (address.clone(), object)));

@@ -127,10 +127,10 @@ impl<'a> Ripple<'a> {
                 }
             }
         }
-        let mut waiting: BTreeSet<&'a Address> = stack.resources.keys().collect();
+        let mut waiting: Vec<&'a Address> = stack.resources.keys().collect();
         while !waiting.is_empty() {
             ripple.settle(waiting);
-            waiting = ripple.unsettle();
+            waiting = ripple.unsettle().into_iter().collect();
         }
         ripple
     }
@@ -151,28 +151,37 @@ impl<'a> Ripple<'a> {
         Output::ALL.iter().any(|output| self.renewed.contains(&(address.clone(), *output)))
     }
 
-    fn settle(&mut self, mut waiting: BTreeSet<&'a Address>) {
+    /// Compares these, and then whoever is reached, until nothing spreads.
+    fn settle(&mut self, first: Vec<&'a Address>) {
+        let mut waiting = BTreeSet::new();
+        for address in first {
+            self.visit(address, &mut waiting);
+        }
         while let Some(address) = waiting.pop_first() {
-            let Some(desired) = self.stack.resources.get(address) else { continue };
-            let object = match self.fates.get(address) {
-                Some(Fate::Kept(object) | Fate::Replaced(object)) => *object,
-                Some(Fate::Made | Fate::Frozen(_)) | None => continue,
-            };
-            let finding = self.compare(address, desired, object);
-            let replaced = finding.delta.fields.iter().any(|field| field.effect == Effect::Replace);
-            let mut spreads = false;
-            if replaced && !matches!(self.fates.get(address), Some(Fate::Replaced(_))) {
-                self.fates.insert(address.clone(), Fate::Replaced(object));
-                spreads = true;
-            }
-            for output in &finding.delta.renews {
-                spreads |= self.renewed.insert((address.clone(), *output), ());
-            }
-            self.findings.insert(address.clone(), finding);
-            if spreads {
-                waiting.extend(self.dependents.get(address).into_iter().flatten());
-                waiting.insert(address);
-            }
+            self.visit(address, &mut waiting);
+        }
+    }
+
+    fn visit(&mut self, address: &'a Address, waiting: &mut BTreeSet<&'a Address>) {
+        let object = match self.fates.get(address) {
+            Some(Fate::Kept(object) | Fate::Replaced(object)) => *object,
+            Some(Fate::Made | Fate::Frozen(_)) | None => return,
+        };
+        let Some(desired) = self.stack.resources.get(address) else { return };
+        let finding = self.compare(address, desired, object);
+        let replaced = finding.delta.fields.iter().any(|field| field.effect == Effect::Replace);
+        let mut spreads = false;
+        if replaced && !matches!(self.fates.get(address), Some(Fate::Replaced(_))) {
+            self.fates.insert(address.clone(), Fate::Replaced(object));
+            spreads = true;
+        }
+        for output in &finding.delta.renews {
+            spreads |= self.renewed.insert((address.clone(), *output), ());
+        }
+        self.findings.insert(address.clone(), finding);
+        if spreads {
+            waiting.extend(self.dependents.get(address).into_iter().flatten());
+            waiting.insert(address);
         }
     }
 

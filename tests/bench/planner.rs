@@ -25,6 +25,10 @@ use portcullis::provider::sim::Sim;
 use portcullis::resources::world::{Limits as WorldLimits, World};
 use portcullis::spec::{self, Environment, Files, Format, Inputs, Source, Stack};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// Regions that cells take turns in: the subnets of one hold some twelve thousand instances.
 const REGIONS: [&str; 8] =
