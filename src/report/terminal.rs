@@ -273,7 +273,8 @@ fn sums(doc: &PlanDoc) -> String {
         let _ = write!(unchanged, ", {} kept", doc.retained.len());
     }
     if sums.steps == 0 && doc.changes.is_empty() {
-        return format!("Nothing to do: {unchanged}.");
+        let why = if doc.refusals.is_empty() { "Nothing to do" } else { "Nothing is planned" };
+        return format!("{why}: {unchanged}.");
     }
     let parts: Vec<String> = [
         (sums.create, "to create"),
