@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{Apply, ConsentArgs, Destroy, Format, PolicyArgs, WorldArgs};
 use super::console::Console;
 use super::exit::Exit;
-use super::plan::{check_addresses, check_targets, json, show_document};
+use super::plan::{check_addresses, check_targets, json};
 use super::policy::policy;
 use super::signals::Signals;
 use super::{journal, load, session, world};
@@ -15,7 +15,7 @@ use crate::plan::policy::{Goal, Policy};
 use crate::plan::{Plan, Verb};
 use crate::provider::Place;
 use crate::report::document::{self, World};
-use crate::report::outcome;
+use crate::report::{outcome, terminal};
 use crate::resources::Impact;
 use crate::resources::stack::Stack;
 
@@ -81,9 +81,9 @@ impl Job<'_> {
         check_targets(self.policy, &stack, &plan, console)?;
         let doc = document::document(&plan, world::name(self.world));
         match self.format {
-            Format::Text => show_document(&doc, Format::Text, console),
+            Format::Text => console.result(&terminal::plan(&doc, console.style())),
             // The result is the outcome; the plan is talk.
-            Format::Json => console.talk(crate::report::terminal::plan(&doc, console.talk_style()).trim_end()),
+            Format::Json => console.talk(terminal::plan(&doc, console.talk_style()).trim_end()),
         }
         if !plan.refusals().is_empty() {
             return Err(Exit::Refused);

@@ -167,6 +167,28 @@ pub enum Format {
     Json,
 }
 
+/// The form of a plan.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PlanForm {
+    /// The form of the plan
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+    /// How long Markdown may get: beyond it the mildest details are left out, and never what goes or is lost [default: 60000]
+    #[arg(long, value_name = "BYTES")]
+    pub budget: Option<usize>,
+}
+
+/// The form of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+}
+
 /// `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
@@ -208,8 +230,8 @@ pub struct Plan {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// The form of the plan
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[command(flatten)]
+    pub form: PlanForm,
     /// Exit with 2 when changes are pending
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -222,8 +244,8 @@ pub struct Show {
     #[arg(value_name = "PLANFILE")]
     pub file: PathBuf,
     /// The form of the plan
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[command(flatten)]
+    pub form: PlanForm,
 }
 
 /// `apply`.

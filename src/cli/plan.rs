@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::args::{Format as Form, Graph, GraphFormat, Plan, PolicyArgs, Show};
+use super::args::{Graph, GraphFormat, Plan, PlanForm, PlanFormat, PolicyArgs, Show};
 use super::console::Console;
 use super::exit::Exit;
 use super::policy::{policy, unknown_addresses, unknown_targets};
@@ -11,7 +11,7 @@ use super::{load, session, world};
 use crate::model::{Address, Region};
 use crate::plan::policy::Goal;
 use crate::report::document::{self, PlanDoc, World};
-use crate::report::{edges, snapshot, terminal};
+use crate::report::{edges, markdown, snapshot, terminal};
 use crate::resources::stack::Stack;
 use crate::spec::{Format, Source};
 
@@ -20,6 +20,7 @@ use crate::spec::{Format, Source};
 /// # Errors
 /// The exit that says what went wrong.
 pub async fn run(args: &Plan, console: &Console) -> Result<Exit, Exit> {
+    check_form(args.form, console)?;
     let (plan, name) = match &args.snapshot {
         Some(path) => offline(args, path, console)?,
         None => (online(args, console).await?, world::name(&args.world)),
@@ -31,7 +32,7 @@ pub async fn run(args: &Plan, console: &Console) -> Result<Exit, Exit> {
             console.error(&format!("the plan cannot be written to `{}`: {why}", path.display()), None)
         })?;
     }
-    show_document(&doc, args.format, console);
+    show_document(&doc, args.form, console);
     Ok(match (doc.refusals.is_empty(), args.detailed_exitcode && !plan.is_empty()) {
         (false, _) => Exit::Refused,
         (true, true) => Exit::Pending,
@@ -112,12 +113,24 @@ fn refuse_unknown(unknown: &[Address], stack: &Stack, console: &Console) -> Resu
     Err(Exit::Usage)
 }
 
-/// Writes a plan's document.
-pub fn show_document(doc: &PlanDoc, format: Form, console: &Console) {
-    match format {
-        Form::Text => console.result(&terminal::plan(doc, console.style())),
-        Form::Json => console.result(&format!("{}\n", json(doc))),
+/// Refuses a budget for a form that knows none.
+fn check_form(form: PlanForm, console: &Console) -> Result<(), Exit> {
+    match form {
+        PlanForm { format: PlanFormat::Markdown, budget: _ } | PlanForm { format: _, budget: None } => Ok(()),
+        PlanForm { format: PlanFormat::Text | PlanFormat::Json, budget: Some(_) } => {
+            console.complain("`--budget` is for Markdown alone", Some("add `--format markdown`, or leave it out"));
+            Err(Exit::Usage)
+        }
     }
+}
+
+/// Writes a plan's document.
+fn show_document(doc: &PlanDoc, form: PlanForm, console: &Console) {
+    console.result(&match form.format {
+        PlanFormat::Text => terminal::plan(doc, console.style()),
+        PlanFormat::Json => format!("{}\n", json(doc)),
+        PlanFormat::Markdown => markdown::plan(doc, form.budget.unwrap_or(markdown::BUDGET)),
+    });
 }
 
 /// A document as JSON.
@@ -151,8 +164,9 @@ fn not_a_plan(path: &Path, why: &serde_json::Error, console: &Console) -> Exit {
 /// # Errors
 /// The exit that says what went wrong.
 pub fn show(args: &Show, console: &Console) -> Result<Exit, Exit> {
+    check_form(args.form, console)?;
     let doc = read_document(&args.file, console)?;
-    show_document(&doc, args.format, console);
+    show_document(&doc, args.form, console);
     Ok(Exit::Done)
 }
 

@@ -4,8 +4,10 @@
 
 pub mod document;
 pub mod edges;
+pub mod markdown;
 pub mod outcome;
 pub mod problems;
 pub mod snapshot;
 pub mod style;
 pub mod terminal;
+mod words;

@@ -2,16 +2,13 @@
 
 use std::fmt::Write;
 
-use similar::{ChangeTag, TextDiff};
-
-use super::document::{ChangeDoc, GoalDoc, PlanDoc, Risk, World};
+use super::document::{ChangeDoc, GoalDoc, PlanDoc, World};
 use super::style::{Ink, Style, safe};
-use crate::model::{Address, Kind};
+use super::words::{Line, changed_lines, mark, range, risk_rows, stories, sums};
+use crate::model::Address;
 use crate::plan::{LeftOver, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 
-/// Lines of a text that are shown around a changed one.
-const CONTEXT: usize = 2;
 /// Addresses that are listed before the rest is only counted.
 const LISTED: usize = 4;
 
@@ -22,63 +19,11 @@ pub fn plan(doc: &PlanDoc, style: Style) -> String {
     page.head(doc);
     page.refusals(&doc.refusals);
     page.risks(doc);
-    let mut changes = doc.changes.as_slice();
-    while let Some((first, rest)) = changes.split_first() {
-        let alike = rest.iter().take_while(|next| same_story(first, next)).count();
-        let (same, others) = rest.split_at_checked(alike).unwrap_or((rest, &[]));
+    for (first, same) in stories(&doc.changes) {
         page.change(first, same);
-        changes = others;
     }
     page.foot(doc);
     page.out
-}
-
-/// Whether two neighbours are members of one group to which the same happens.
-fn same_story(a: &ChangeDoc, b: &ChangeDoc) -> bool {
-    let quiet = |change: &ChangeDoc| {
-        let told = change.notes.iter().filter(|note| note.impact == Impact::None);
-        told.map(|note| note.text.clone()).collect::<Vec<_>>()
-    };
-    stem(&a.address).is_some()
-        && stem(&a.address) == stem(&b.address)
-        && (a.verb, &a.region, &a.summary, &a.fields, a.left_over)
-            == (b.verb, &b.region, &b.summary, &b.fields, b.left_over)
-        && (quiet(a), &a.affected) == (quiet(b), &b.affected)
-}
-
-/// The group that an address is probably a member of: its kind, and its name without the number.
-fn stem(address: &Address) -> Option<(Kind, String)> {
-    let (stem, index) = address.name.as_str().rsplit_once('-')?;
-    index.bytes().all(|b| b.is_ascii_digit()).then(|| (address.kind, stem.to_owned()))
-}
-
-/// Several addresses of one group in a few words: `instance.web-0 … web-3 (4)`.
-fn range(first: &Address, last: Option<&Address>, count: usize) -> String {
-    match last {
-        Some(last) => format!("{first} … {} ({count})", last.name),
-        None => first.to_string(),
-    }
-}
-
-/// Risks, those of members that share one told once.
-fn risk_rows(risks: &[Risk]) -> Vec<(Impact, String, &str)> {
-    let mut rows = Vec::new();
-    let mut rest = risks;
-    while let Some((first, others)) = rest.split_first() {
-        let alike = |next: &&Risk| {
-            (next.impact, &next.text) == (first.impact, &first.text)
-                && stem(&first.address).is_some()
-                && stem(&next.address) == stem(&first.address)
-        };
-        let same: Vec<&Risk> = others.iter().take_while(alike).collect();
-        rows.push((
-            first.impact,
-            range(&first.address, same.last().map(|last| &last.address), same.len() + 1),
-            first.text.as_str(),
-        ));
-        rest = others.get(same.len()..).unwrap_or_default();
-    }
-    rows
 }
 
 struct Page {
@@ -220,29 +165,19 @@ impl Page {
         self.line(&text);
     }
 
-    /// The lines that differ, with a little of what stands around them.
     fn text(&mut self, before: Option<&str>, after: Option<&str>) {
-        let (before, after) = match (before, after) {
-            (None, None) => {
-                self.line("        (not text, or it could not be read)");
-                return;
-            }
-            (before, after) => (before.unwrap_or_default(), after.unwrap_or_default()),
+        let Some(lines) = changed_lines(before, after) else {
+            self.line("        (not text, or it could not be read)");
+            return;
         };
-        let diff = TextDiff::from_lines(before, after);
-        for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
-            if number > 0 {
-                self.line("        …");
-            }
-            for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-                let line = change.value().trim_end_matches(['\n', '\r']);
-                match change.tag() {
-                    ChangeTag::Insert => self.entry(Ink::Good, "+", line),
-                    ChangeTag::Delete => self.entry(Ink::Bad, "-", line),
-                    ChangeTag::Equal => {
-                        let text = format!("          {}", safe(line));
-                        self.line(text.trim_end());
-                    }
+        for line in lines {
+            match line {
+                Line::Gap => self.line("        …"),
+                Line::Added(text) => self.entry(Ink::Good, "+", &text),
+                Line::Removed(text) => self.entry(Ink::Bad, "-", &text),
+                Line::Same(text) => {
+                    let text = format!("          {}", safe(&text));
+                    self.line(text.trim_end());
                 }
             }
         }
@@ -259,55 +194,6 @@ impl Page {
         let sums = sums(doc);
         let sums = self.style.paint(Ink::Strong, &sums);
         self.line(&sums);
-    }
-}
-
-/// The last line: what happens, in numbers.
-fn sums(doc: &PlanDoc) -> String {
-    let sums = &doc.summary;
-    let mut unchanged = format!("{} unchanged", sums.unchanged);
-    if sums.left_out > 0 {
-        let _ = write!(unchanged, ", {} left out", sums.left_out);
-    }
-    if !doc.retained.is_empty() {
-        let _ = write!(unchanged, ", {} kept", doc.retained.len());
-    }
-    if sums.steps == 0 && doc.changes.is_empty() {
-        let why = if doc.refusals.is_empty() { "Nothing to do" } else { "Nothing is planned" };
-        return format!("{why}: {unchanged}.");
-    }
-    let parts: Vec<String> = [
-        (sums.create, "to create"),
-        (sums.adopt, "to adopt"),
-        (sums.update, "to update"),
-        (sums.replace, "to replace"),
-        (sums.delete, "to delete"),
-        (sums.release, "to release"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, word)| format!("{count} {word}"))
-    .collect();
-    format!(
-        "{}, {unchanged}. {} call{}, at most {} in a row. Impact: {}.",
-        parts.join(", "),
-        sums.steps,
-        if sums.steps == 1 { "" } else { "s" },
-        sums.longest_chain,
-        sums.impact.word()
-    )
-}
-
-/// The mark and the word of a verb.
-const fn mark(verb: Verb) -> (&'static str, &'static str, Ink) {
-    match verb {
-        Verb::NoOp => ("", "no-op", Ink::Faint),
-        Verb::Create => ("+", "create", Ink::Good),
-        Verb::Adopt => ("<-", "adopt", Ink::Change),
-        Verb::Update => ("~", "update", Ink::Change),
-        Verb::Replace => ("-/+", "replace", Ink::Bad),
-        Verb::Delete => ("-", "delete", Ink::Bad),
-        Verb::Release => ("->", "release", Ink::Change),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stories as a user lives them: the README, the examples' READMEs, and `tests/stories`.
 //!
 //! In each, a block fenced as `console` holds `$` lines and what they print, output and talk together as on a terminal; an
-//! exit other than 0 stands in brackets. `BLESS=1` writes what is printed now. A story runs in a folder of its own that holds
+//! exit other than 0 stands in brackets. What prints fences itself stands between longer ones. `BLESS=1` writes what is printed now. A story runs in a folder of its own that holds
 //! a copy of `examples`; an example's in its own folder there.
 
 use std::fmt::Write;
@@ -49,14 +49,20 @@ fn tell(story: &str, folder: &Path) -> String {
     let home = tempfile::tempdir().expect("a folder");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), &home.path().join("examples"));
     let mut told = String::new();
-    let mut in_console = false;
+    let mut block: Option<(usize, bool)> = None;
     for line in story.lines() {
-        if line.starts_with("```") {
-            in_console = line == "```console";
-        }
+        let ticks = line.bytes().take_while(|b| *b == b'`').count();
+        let word = &line[ticks..];
+        let (inside, edge) = match block {
+            None if ticks >= 3 => (Some((ticks, word == "console")), true),
+            Some((opening, _)) if ticks >= opening && word.is_empty() => (None, true),
+            same => (same, false),
+        };
+        block = inside;
+        let in_console = block.is_some_and(|(_, console)| console);
         if let Some(command) = line.strip_prefix("$ ").filter(|_| in_console) {
             let _ = write!(told, "$ {command}\n{}", run(command, &home.path().join(folder), home.path()));
-        } else if !in_console || line.starts_with("```") {
+        } else if !in_console || edge {
             told.push_str(line);
             told.push('\n');
         }
