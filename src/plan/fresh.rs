@@ -8,14 +8,11 @@ use crate::resources::Fresh;
 use crate::resources::registry::Desired;
 use crate::resources::stack::Stack;
 
-/// The longest physical name of any kind here.
-const LONGEST_NAME: usize = 255;
-
 /// An object of this generation at an address.
 pub(super) fn fresh(stack: &Stack, address: &Address, desired: &Desired, generation: u32) -> Fresh {
     Fresh {
         generation,
-        name: physical_name(&stack.name, address, generation, LONGEST_NAME),
+        name: physical_name(&stack.name, address, generation, desired.want.longest_name()),
         tags: wanted_tags(stack, address, desired, generation),
     }
 }

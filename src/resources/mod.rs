@@ -31,6 +31,7 @@ mod draft;
 pub mod elastic_ip;
 pub mod instance;
 pub mod key_pair;
+pub mod place;
 pub mod registry;
 pub mod security_group;
 pub mod shape;
@@ -49,6 +50,8 @@ use snapshot::Facts;
 pub trait Resource {
     /// Which kind.
     const KIND: Kind;
+    /// How many characters a generated name may have.
+    const LONGEST_NAME: usize = 255;
     /// What the spec wants, in normal form.
     type Desired;
     /// What was listed, in normal form.

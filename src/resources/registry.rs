@@ -40,6 +40,12 @@ macro_rules! kinds {
                 match self { $(Self::$variant(_) => $column::$marker::KIND,)* }
             }
 
+            /// How many characters a generated name may have.
+            #[must_use]
+            pub const fn longest_name(&self) -> usize {
+                match self { $(Self::$variant(_) => $column::$marker::LONGEST_NAME,)* }
+            }
+
             /// What it names.
             #[must_use]
             pub fn references(&self) -> Vec<Reference> {

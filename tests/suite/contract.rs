@@ -253,7 +253,7 @@ impl Seen {
     pub fn group(&self, at: &str) -> Option<&security_group::Observed> {
         match &self.object(at)?.body {
             Body::SecurityGroup(group) => Some(group),
-            Body::KeyPair(_) | Body::ElasticIp(_) | Body::Instance(_) => None,
+            _ => None,
         }
     }
 
@@ -261,7 +261,7 @@ impl Seen {
     pub fn instance(&self, at: &str) -> Option<&instance::Observed> {
         match &self.object(at)?.body {
             Body::Instance(instance) => Some(instance),
-            Body::KeyPair(_) | Body::ElasticIp(_) | Body::SecurityGroup(_) => None,
+            _ => None,
         }
     }
 
@@ -269,7 +269,7 @@ impl Seen {
     pub fn elastic_ip(&self, at: &str) -> Option<&elastic_ip::Observed> {
         match &self.object(at)?.body {
             Body::ElasticIp(elastic_ip) => Some(elastic_ip),
-            Body::KeyPair(_) | Body::Instance(_) | Body::SecurityGroup(_) => None,
+            _ => None,
         }
     }
 
@@ -277,7 +277,7 @@ impl Seen {
     pub fn key_pair(&self, at: &str) -> Option<&key_pair::Observed> {
         match &self.object(at)?.body {
             Body::KeyPair(key_pair) => Some(key_pair),
-            Body::ElasticIp(_) | Body::Instance(_) | Body::SecurityGroup(_) => None,
+            _ => None,
         }
     }
 

@@ -8,7 +8,8 @@ use super::spec::{Lab, With, box_, check, eip, from_group, group, key, net, refu
 use crate::model::duration::Gibibytes;
 use crate::model::id::{ImageId, SubnetId, VpcId, ZoneName};
 use crate::model::{Reference, Region};
-use crate::resources::instance::state::{ImageChoice, KeyChoice, MetadataService, OnChange, Shutdown, Within};
+use crate::resources::instance::state::{ImageChoice, KeyChoice, MetadataService, OnChange, Shutdown};
+use crate::resources::place::Within;
 use crate::resources::registry::Desired;
 use crate::resources::security_group::state::{RuleMode, Wish};
 use crate::resources::{Choice, ImageQuery};

@@ -64,7 +64,11 @@ pub(super) fn box_() -> Desired {
         image: machine::ImageChoice::Id(ImageId::new("ami-00000001")),
         instance_type: "t3.small".to_owned(),
         on_type_change: machine::OnChange::Restart,
-        place: machine::Placement { vpc: Choice::Default, network: Vec::new(), within: machine::Within::Anywhere },
+        place: crate::resources::place::Placement {
+            vpc: Choice::Default,
+            network: Vec::new(),
+            within: crate::resources::place::Within::Anywhere,
+        },
         security_groups: None,
         key_pair: None,
         iam_profile: None,

@@ -38,7 +38,7 @@ pub async fn list(gate: &Gate, select: Select<'_>) -> Result<Vec<Object>, Provid
 fn body(object: &Object) -> Option<&Observed> {
     match &object.body {
         Body::ElasticIp(address) => Some(address),
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::Instance(_) => None,
+        _ => None,
     }
 }
 

@@ -57,9 +57,7 @@ pub fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldErr
 fn address<'a>(turn: &'a Turn<'_>, id: &CloudId) -> Result<&'a Observed, WorldError> {
     match turn.place.object(id).map(|object| &object.body) {
         Some(Body::ElasticIp(body)) => Ok(body),
-        Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::Instance(_)) | None => {
-            Err(WorldError::missing(Kind::ElasticIp, id))
-        }
+        Some(_) | None => Err(WorldError::missing(Kind::ElasticIp, id)),
     }
 }
 

@@ -90,7 +90,7 @@ async fn read_volumes(gate: &Gate, filters: Vec<Filter>) -> Result<BTreeMap<Clou
 fn root(object: &Object) -> Option<&RootDisk> {
     match &object.body {
         Body::Instance(instance) => instance.root.as_ref(),
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) => None,
+        _ => None,
     }
 }
 
@@ -98,7 +98,7 @@ fn root(object: &Object) -> Option<&RootDisk> {
 fn settle_root(object: &mut Object, volumes: &BTreeMap<CloudId, Volume>) {
     let root = match &mut object.body {
         Body::Instance(instance) => instance.root.as_mut(),
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) => None,
+        _ => None,
     };
     let Some(root) = root else { return };
     let Some(listed) = volumes.get(&root.id) else { return };

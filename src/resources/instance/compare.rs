@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::create;
-use super::place;
-use super::state::{Desired, ImageChoice, Observed, OnChange, RootVolume, State, Within};
+use super::state::{Desired, ImageChoice, Observed, OnChange, RootVolume, State};
 use super::user_data::{FINGERPRINT, UserData};
 use super::{IMAGE_QUERY, PUBLIC_IP, SHUTDOWN};
 use crate::model::tags::PROTECT;
 use crate::model::{CloudId, Kind, Link, Owner};
+use crate::resources::place::Within;
 use crate::resources::snapshot::{Answer, Facts, Question};
 use crate::resources::{Context, Edit, Effect, Field, Impact, Seen};
 
@@ -111,7 +111,7 @@ fn shown<T: Display>(value: Option<&T>) -> Option<&dyn Display> {
 }
 
 fn network(want: &Desired, have: &Seen<'_, Observed>, cx: &Context<'_>, found: &mut Differences) {
-    if let Some(candidates) = place::candidates(want, cx)
+    if let Some(candidates) = want.place.candidates(cx)
         && !candidates.iter().any(|subnet| subnet.id == have.body.subnet)
     {
         match &want.place.within {

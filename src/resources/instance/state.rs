@@ -9,7 +9,8 @@ use super::user_data::UserData;
 use crate::model::duration::Gibibytes;
 use crate::model::id::{ImageId, SubnetId, VpcId, ZoneName};
 use crate::model::{CloudId, Reference};
-use crate::resources::{Choice, ImageQuery, VpcChoice};
+use crate::resources::ImageQuery;
+use crate::resources::place::Placement;
 
 /// What the spec wants of one instance, a single one or a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,28 +71,6 @@ pub enum KeyChoice {
     Resource(Reference),
     /// A foreign one, by name.
     Existing(String),
-}
-
-/// Where members may live.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placement {
-    /// The VPC of the network that applies; used when neither list says more.
-    pub vpc: VpcChoice,
-    /// The network's own subnets, among which `zones` picks.
-    pub network: Vec<Choice<SubnetId>>,
-    /// What the spec says of this resource.
-    pub within: Within,
-}
-
-/// What narrows the place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Within {
-    /// Nothing.
-    Anywhere,
-    /// One of these zones, in turn.
-    Zones(Vec<ZoneName>),
-    /// One of these subnets, in turn.
-    Subnets(Vec<Choice<SubnetId>>),
 }
 
 /// What a change of something that is fixed at boot does.

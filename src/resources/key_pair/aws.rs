@@ -34,7 +34,7 @@ pub async fn list(gate: &Gate, select: Select<'_>) -> Result<Vec<Object>, Provid
 fn name(object: &Object) -> Option<&str> {
     match &object.body {
         Body::KeyPair(key) => Some(&key.name),
-        Body::SecurityGroup(_) | Body::ElasticIp(_) | Body::Instance(_) => None,
+        _ => None,
     }
 }
 
@@ -107,7 +107,7 @@ async fn import(gate: &Gate, call: &Call, name: &str, key: &str, tags: &Tags) ->
 fn holds(object: &Object, line: &str) -> bool {
     match (&object.body, PublicKey::read(line)) {
         (Body::KeyPair(key), Ok(wanted)) => wanted.is(&key.fingerprint, key.public_key.as_deref()),
-        (Body::KeyPair(_), Err(_)) | (Body::SecurityGroup(_) | Body::ElasticIp(_) | Body::Instance(_), _) => false,
+        _ => false,
     }
 }
 

@@ -70,7 +70,7 @@ fn import(turn: &mut Turn<'_>, name: &str, public_key: &str, tags: &Tags) -> Res
 fn is(turn: &Turn<'_>, id: &CloudId, key: &PublicKey) -> bool {
     match turn.place.object(id).map(|object| &object.body) {
         Some(Body::KeyPair(body)) => key.is(&body.fingerprint, body.public_key.as_deref()),
-        Some(Body::SecurityGroup(_) | Body::ElasticIp(_) | Body::Instance(_)) | None => false,
+        Some(_) | None => false,
     }
 }
 

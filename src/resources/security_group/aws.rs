@@ -121,9 +121,8 @@ fn with_rules(
         }
     }
     read.sort_by(|a, b| a.id.cmp(&b.id));
-    match &mut object.body {
-        Body::SecurityGroup(body) => body.rules = read,
-        Body::KeyPair(_) | Body::ElasticIp(_) | Body::Instance(_) => {}
+    if let Body::SecurityGroup(body) = &mut object.body {
+        body.rules = read;
     }
     Ok(object)
 }

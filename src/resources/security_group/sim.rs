@@ -140,9 +140,7 @@ fn told(id: &CloudId, name: &str) -> Outputs {
 fn group<'a>(turn: &'a Turn<'_>, id: &CloudId) -> Result<&'a Observed, WorldError> {
     match turn.place.object(id).map(|object| &object.body) {
         Some(Body::SecurityGroup(body)) => Ok(body),
-        Some(Body::KeyPair(_) | Body::ElasticIp(_) | Body::Instance(_)) | None => {
-            Err(WorldError::missing(Kind::SecurityGroup, id))
-        }
+        Some(_) | None => Err(WorldError::missing(Kind::SecurityGroup, id)),
     }
 }
 

@@ -57,9 +57,7 @@ impl RegionWorld {
         match self.object(seat).map(|object| &object.body) {
             Some(Body::Instance(body)) if body.public_ip == Some(address) && body.public_ip_is_elastic => None,
             Some(Body::Instance(_)) => Some(format!("`{id}` answers for `{seat}`, which has another address")),
-            Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_)) | None => {
-                Some(format!("`{id}` answers for `{seat}`, which is no instance"))
-            }
+            Some(_) | None => Some(format!("`{id}` answers for `{seat}`, which is no instance")),
         }
     }
 

@@ -170,10 +170,14 @@ impl Lowering<'_> {
             image: instance::ImageChoice::Id(ImageId::new(format!("ami-0000000{}", machine.image))),
             instance_type: ["t3.small", "m5.large", "c5.large"][machine.size].to_owned(),
             on_type_change: on_change(1 - machine.size_change),
-            place: instance::Placement {
+            place: crate::resources::place::Placement {
                 vpc: Choice::Default,
                 network: Vec::new(),
-                within: if zones.is_empty() { instance::Within::Anywhere } else { instance::Within::Zones(zones) },
+                within: if zones.is_empty() {
+                    crate::resources::place::Within::Anywhere
+                } else {
+                    crate::resources::place::Within::Zones(zones)
+                },
             },
             security_groups: groups.filter(|groups: &Vec<Reference>| !groups.is_empty()),
             key_pair: key

@@ -107,7 +107,7 @@ async fn mismatch(gate: &Gate, run: &Run, error: ProviderError) -> Result<Output
             (Output::PrivateDns, instance.private_dns.clone()),
             (Output::Zone, instance.zone.to_string()),
         ])),
-        Body::Instance(_) | Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) => None,
+        _ => None,
     });
     told.ok_or_else(|| error.hint("the launch was sent before with other parameters: plan again in a few minutes"))
 }

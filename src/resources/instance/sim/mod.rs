@@ -162,9 +162,7 @@ pub use life::{answer_on, ripen, settle, takes_address, wear};
 fn instance<'a>(place: &'a RegionWorld, id: &CloudId) -> Result<&'a Observed, WorldError> {
     match place.object(id).map(|object| &object.body) {
         Some(Body::Instance(body)) => Ok(body),
-        Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_)) | None => {
-            Err(WorldError::missing(Kind::Instance, id))
-        }
+        Some(_) | None => Err(WorldError::missing(Kind::Instance, id)),
     }
 }
 

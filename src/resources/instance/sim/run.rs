@@ -81,7 +81,7 @@ pub(super) fn groups(turn: &Turn<'_>, subnet: &Subnet, links: &[Link]) -> Result
         let id = turn.link(link)?;
         match turn.place.object(&id).map(|object| &object.body) {
             Some(Body::SecurityGroup(body)) if body.vpc == subnet.vpc => groups.push(id),
-            Some(Body::SecurityGroup(_) | Body::KeyPair(_) | Body::ElasticIp(_) | Body::Instance(_)) | None => {
+            Some(_) | None => {
                 let why = format!("the security group `{id}` does not exist in `{}`", subnet.vpc);
                 return Err(WorldError::new(Trouble::NotFound, "InvalidGroup.NotFound", why));
             }

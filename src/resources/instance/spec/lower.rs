@@ -1,8 +1,6 @@
 //! From what was written of an instance to every member that is wanted.
 
-use super::super::state::{
-    Desired, ImageChoice, KeyChoice, Metadata, MetadataService, OnChange, Placement, Shutdown, Within,
-};
+use super::super::state::{Desired, ImageChoice, KeyChoice, Metadata, MetadataService, OnChange, Shutdown};
 use super::super::user_data::{Body, LIMIT, Secrecy, UserData};
 use super::choice::{BodySpec, KeySpec, UserDataSpec};
 use super::{Monitoring, Spec, Tenancy};
@@ -12,6 +10,7 @@ use crate::model::text::{Part, Text};
 use crate::model::{Address, CloudId, Kind, Name, Reference};
 use crate::resources::Choice;
 use crate::resources::decode::At;
+use crate::resources::place::{Placement, Within};
 use crate::resources::spec::{Claim, Lowered, Lowering, Member};
 
 /// Every member, or the single one.

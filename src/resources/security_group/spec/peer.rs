@@ -87,7 +87,7 @@ fn named_peer(kind: &str, name: &str) -> Result<PeerSpec, (String, Option<String
                 Some(format!("write \"instance.{name}:public\"")),
             )),
         },
-        Some(Kind::KeyPair) | None => Err((
+        Some(_) | None => Err((
             format!("`{kind}.{name}` is no peer"),
             nearest(kind, &["security_group", "elastic_ip", "instance"])
                 .map(|near| format!("did you mean `{near}.{name}`?")),
