@@ -35,6 +35,7 @@ pub mod place;
 pub mod registry;
 pub mod security_group;
 pub mod shape;
+pub mod site;
 pub mod snapshot;
 pub mod spec;
 pub mod stack;

@@ -8,6 +8,7 @@ use std::fmt;
 use super::decode::{At, Fields};
 use super::{SubnetChoice, VpcChoice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::id::ZoneName;
 use crate::model::secret::Secret;
 use crate::model::text::Text;
 use crate::model::tree::Span;
@@ -47,6 +48,8 @@ pub struct Outline {
     pub max_unavailable: u32,
     /// The VPC it says it lives in; absent for the network's.
     pub vpc: Option<VpcChoice>,
+    /// The zones that its members take turns in, where it says so.
+    pub zones: Option<Vec<ZoneName>>,
 }
 
 /// One object that is wanted.

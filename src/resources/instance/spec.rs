@@ -13,8 +13,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::Output;
 use crate::model::tree::Node;
 use crate::resources::decode::{At, Decode, Fields, by_rule, one_of, within};
+use crate::resources::shape;
+use crate::resources::site::{self, GroupList, Site, SubnetList, ZoneList};
 use crate::resources::spec::{Lowered, Lowering, Outline, Written};
-use crate::resources::{SubnetChoice, shape};
 use choice::{ImageShape, ImageSpec, KeyShape, KeySpec, UserDataShape, UserDataSpec};
 use volume::VolumeSpec;
 
@@ -45,13 +46,13 @@ pub struct Spec {
     on_type_change: Option<OnChange>,
     /// The zones that members take turns in; not beside `subnets`.
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
-    zones: Option<At<Vec<At<String>>>>,
+    zones: Option<ZoneList>,
     /// The subnets that members take turns in; not beside `zones`.
     #[schemars(with = "Option<Vec<shape::SubnetText>>", length(min = 1))]
-    subnets: Option<At<Vec<At<SubnetChoice>>>>,
+    subnets: Option<SubnetList>,
     /// Its security groups, by name or id; the VPC's default group when absent.
     #[schemars(with = "Option<Vec<String>>", length(min = 1, max = 16))]
-    security_groups: Option<At<Vec<At<String>>>>,
+    security_groups: Option<GroupList>,
     /// The key pair it is launched with.
     #[schemars(with = "Option<KeyShape>")]
     key_pair: Option<KeySpec>,
@@ -242,6 +243,7 @@ impl Written for Spec {
         Outline {
             count: self.count.as_ref().map(|count| count.value),
             max_unavailable: self.max_unavailable.as_ref().map_or(1, |most| most.value),
+            zones: self.site().outline(),
             ..Outline::default()
         }
     }
@@ -266,7 +268,7 @@ impl Words<'_, '_, '_> {
 impl Spec {
     /// Combinations and texts that AWS would refuse.
     fn check(&self, problems: &mut Diagnostics) {
-        self.check_place(problems);
+        self.site().check(problems);
         if let (Some(ip), Some(count)) = (&self.private_ip, &self.count) {
             problems.push(
                 Diagnostic::error("combination", ip.span, "members of a group cannot share one `private_ip`")
@@ -299,45 +301,16 @@ impl Spec {
         }
     }
 
-    fn check_place(&self, problems: &mut Diagnostics) {
-        if let (Some(zones), Some(subnets)) = (&self.zones, &self.subnets) {
-            problems.push(
-                Diagnostic::error("combination", zones.span, "`zones` and `subnets` say the same thing twice")
-                    .hint("a subnet is in one zone: keep `subnets`, or `zones` alone")
-                    .also(subnets.span, "the subnets"),
-            );
-        }
-        let lists = [
-            ("zones", self.zones.as_ref().map(|l| (l.value.len(), l.span))),
-            ("subnets", self.subnets.as_ref().map(|l| (l.value.len(), l.span))),
-        ];
-        for (key, list) in lists {
-            if let Some((0, span)) = list {
-                let problem = Diagnostic::error("empty", span, format!("`{key}` is empty"));
-                problems.push(problem.hint("leave it out for any place in the network"));
-            }
-        }
-        if let Some(subnets) = &self.subnets {
-            for (at, subnet) in subnets.value.iter().enumerate() {
-                if subnets.value.iter().take(at).any(|before| before.value == subnet.value) {
-                    problems.push(Diagnostic::error("twice", subnet.span, "this subnet stands here twice"));
-                }
-            }
-        }
+    /// Where members may live.
+    fn site(&self) -> Site<'_> {
+        Site { what: Self::WHAT, zones: self.zones.as_ref(), subnets: self.subnets.as_ref() }
     }
 }
 
-fn check_groups(groups: &At<Vec<At<String>>>, problems: &mut Diagnostics) {
-    if groups.value.is_empty() {
-        problems.push(
-            Diagnostic::error("empty", groups.span, "an instance has at least one group")
-                .hint("leave `security_groups` out for the VPC's default group"),
-        );
-    }
-    if groups.value.len() > MOST_GROUPS {
-        let message = format!("an interface has at most {MOST_GROUPS} groups");
-        problems.push(Diagnostic::error("too-many", groups.span, message));
-    } else if groups.value.len() > USUAL_GROUPS {
+fn check_groups(groups: &GroupList, problems: &mut Diagnostics) {
+    site::check_some_group(groups, Spec::WHAT, problems);
+    site::check_few_groups(groups, "an interface", MOST_GROUPS, problems);
+    if (USUAL_GROUPS + 1..=MOST_GROUPS).contains(&groups.value.len()) {
         let message = format!("AWS takes {USUAL_GROUPS} groups an interface unless the account's quota was raised");
         problems.push(Diagnostic::warning("quota", groups.span, message).hint("join groups, or ask AWS for more"));
     }

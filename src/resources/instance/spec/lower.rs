@@ -5,17 +5,17 @@ use super::super::user_data::{Body, LIMIT, Secrecy, UserData};
 use super::choice::{BodySpec, KeySpec, UserDataSpec};
 use super::{Monitoring, Spec, Tenancy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::id::{ZoneName, well_formed};
+use crate::model::id::ZoneName;
 use crate::model::text::{Part, Text};
-use crate::model::{Address, CloudId, Kind, Name, Reference};
+use crate::model::{Address, Kind, Name, Reference};
 use crate::resources::Choice;
 use crate::resources::decode::At;
-use crate::resources::place::{Placement, Within};
 use crate::resources::spec::{Claim, Lowered, Lowering, Member};
 
 /// Every member, or the single one.
 pub(super) fn lower(spec: &Spec, cx: &Lowering<'_>, problems: &mut Diagnostics) -> Vec<Lowered<Desired>> {
-    let zones = spec.zones.as_ref().map(|zones| lower_zones(zones, cx, problems));
+    let site = spec.site();
+    let zones = site.zones(cx, problems);
     warn_of_one_zone(spec, zones.as_deref(), cx, problems);
     warn_of_no_key(spec, cx, problems);
     let bytes = spec.user_data.as_ref().map(|data| shared_bytes(data, cx, problems));
@@ -26,8 +26,8 @@ pub(super) fn lower(spec: &Spec, cx: &Lowering<'_>, problems: &mut Diagnostics) 
         },
         instance_type: spec.instance_type.0.clone(),
         on_type_change: spec.on_type_change.unwrap_or(OnChange::Restart),
-        place: lower_place(spec, zones.as_deref(), cx),
-        security_groups: spec.security_groups.as_ref().map(|groups| lower_groups(spec, &groups.value, cx, problems)),
+        place: site.placement(zones.as_deref(), cx),
+        security_groups: spec.security_groups.as_ref().map(|groups| site.groups(groups, cx, problems)),
         key_pair: spec.key_pair.as_ref().and_then(|key| lower_key(key, cx, problems)),
         iam_profile: spec.iam_profile.as_ref().map(|profile| profile.value.clone()),
         public_ip: spec.public_ip,
@@ -85,31 +85,6 @@ fn claims(spec: &Spec, cx: &Lowering<'_>) -> Vec<Claim> {
     }
 }
 
-fn lower_zones(zones: &At<Vec<At<String>>>, cx: &Lowering<'_>, problems: &mut Diagnostics) -> Vec<ZoneName> {
-    let region = cx.region.as_str();
-    let mut seen: Vec<ZoneName> = Vec::with_capacity(zones.value.len());
-    for zone in &zones.value {
-        let behind = zone.value.strip_prefix(region);
-        let fits = behind.is_some_and(|rest| {
-            rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '-')
-                && rest.ends_with(|c: char| c.is_ascii_lowercase())
-                && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        });
-        let name = ZoneName::new(zone.value.as_str());
-        if !fits {
-            problems.push(
-                Diagnostic::error("zone", zone.span, format!("`{}` is no zone of {region}", zone.value))
-                    .hint(format!("its zones are like `{region}a`")),
-            );
-        } else if seen.contains(&name) {
-            problems.push(Diagnostic::error("twice", zone.span, format!("`{name}` stands here twice")));
-        } else {
-            seen.push(name);
-        }
-    }
-    seen
-}
-
 /// The zone, where there is no choice.
 fn only_zone(zones: Option<&[ZoneName]>) -> Option<&str> {
     match zones {
@@ -121,15 +96,7 @@ fn only_zone(zones: Option<&[ZoneName]>) -> Option<&str> {
 /// Several members in one zone fall together.
 fn warn_of_one_zone(spec: &Spec, zones: Option<&[ZoneName]>, cx: &Lowering<'_>, problems: &mut Diagnostics) {
     let Some(count) = spec.count.as_ref().filter(|count| count.value > 1) else { return };
-    let in_one = match (zones, spec.zones.as_ref(), spec.subnets.as_ref()) {
-        (Some([zone]), Some(list), _) => Some((format!("zone {zone}"), list.span)),
-        (_, None, Some(list)) if list.value.len() == 1 => Some(("subnet, thus one zone".to_owned(), list.span)),
-        (None, None, None) if cx.network.subnets.len() == 1 => {
-            Some(("subnet, that of the network, thus one zone".to_owned(), cx.at))
-        }
-        (_, _, _) => None,
-    };
-    if let Some((what, span)) = in_one {
+    if let Some((what, span)) = spec.site().in_one(zones, cx) {
         let message = format!("all {} members are in one {what}", count.value);
         problems.push(
             Diagnostic::warning("one-zone", span, message)
@@ -144,56 +111,6 @@ fn warn_of_no_key(spec: &Spec, cx: &Lowering<'_>, problems: &mut Diagnostics) {
         problems.push(
             Diagnostic::warning("not-compared", data.span, "sensitive user data is not compared without a key")
                 .hint("name one at the top of the spec: fingerprint_key = { env = \"…\" }"),
-        );
-    }
-}
-
-fn lower_place(spec: &Spec, zones: Option<&[ZoneName]>, cx: &Lowering<'_>) -> Placement {
-    let within = match (zones, &spec.subnets) {
-        (_, Some(subnets)) => Within::Subnets(subnets.value.iter().map(|subnet| subnet.value.clone()).collect()),
-        (Some(zones), None) => Within::Zones(zones.to_vec()),
-        (None, None) => Within::Anywhere,
-    };
-    Placement { vpc: cx.network.vpc.clone(), network: cx.network.subnets.clone(), within }
-}
-
-fn lower_groups(spec: &Spec, groups: &[At<String>], cx: &Lowering<'_>, problems: &mut Diagnostics) -> Vec<Reference> {
-    let mut found: Vec<Reference> = Vec::with_capacity(groups.len());
-    for group in groups {
-        let reference = if well_formed(&group.value, "sg-") {
-            Some(Reference::Existing(CloudId::new(group.value.as_str())))
-        } else {
-            cx.same_region(Kind::SecurityGroup, &group.as_deref(), problems);
-            check_vpc(spec, group, cx, problems);
-            cx.one(Kind::SecurityGroup, &group.as_deref(), problems).map(Reference::Address)
-        };
-        match reference {
-            Some(reference) if found.contains(&reference) => {
-                problems.push(Diagnostic::error("twice", group.span, format!("`{}` stands here twice", group.value)));
-            }
-            Some(reference) => found.push(reference),
-            None => {}
-        }
-    }
-    found.sort();
-    found
-}
-
-/// An instance and its groups live in one VPC; what a subnet's VPC is, only AWS knows.
-fn check_vpc(spec: &Spec, group: &At<String>, cx: &Lowering<'_>, problems: &mut Diagnostics) {
-    let Some((listed, _)) = cx.names.find(Kind::SecurityGroup, &group.value) else { return };
-    if let (None, Choice::Id(mine), Some(Choice::Id(theirs))) = (&spec.subnets, &cx.network.vpc, &listed.outline.vpc)
-        && mine != theirs
-        && listed.region == *cx.region
-    {
-        problems.push(
-            Diagnostic::error(
-                "other-vpc",
-                group.span,
-                format!("`{}` lives in {theirs}, and this in {mine}", listed.name),
-            )
-            .hint("an instance and its groups live in one VPC")
-            .also(listed.at, "the group"),
         );
     }
 }
