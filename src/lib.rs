@@ -27,6 +27,13 @@
 //! [`report::document`] → terminal, JSON. For an apply: consent → journal → [`apply::apply`]: ready step → precheck → call →
 //! bindings; a failure skips dependents only → observe and plan again, which must come out empty.
 //!
+//! # How members change while the site stays up
+//!
+//! A kind that sends traffic to others says who they are ([`resources::Crew`]), which calls end and begin the traffic to each
+//! ([`resources::Draft`]: `quits`, `serves`), and what goes around the interruption of one ([`resources::Wrap`]). The planner
+//! knows no load balancer: it makes whoever is interrupted wait until the traffic has ended, lets new ones serve before old
+//! ones leave, and gives members turns. How many are in service when a turn comes, the call that takes one out asks again.
+//!
 //! # Why there is no state file
 //!
 //! An object is owned because its tags say so, and the tags are part of the call that creates it. What AWS cannot list is

@@ -45,6 +45,8 @@ pub struct Scope {
     pub all_regions: bool,
     /// Foreign objects that the spec names, by id or by name.
     pub named: BTreeSet<Wanted>,
+    /// Whether it is asked too who is in service.
+    pub health: bool,
 }
 
 /// A foreign object that the spec names.

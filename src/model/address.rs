@@ -19,11 +19,14 @@ pub enum Kind {
     ElasticIp,
     /// An EC2 instance.
     Instance,
+    /// A Classic Load Balancer.
+    LoadBalancer,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 4] = [Self::KeyPair, Self::SecurityGroup, Self::ElasticIp, Self::Instance];
+    pub const ALL: [Self; 5] =
+        [Self::KeyPair, Self::SecurityGroup, Self::ElasticIp, Self::Instance, Self::LoadBalancer];
 
     /// The word of the spec and of addresses.
     #[must_use]
@@ -33,6 +36,7 @@ impl Kind {
             Self::SecurityGroup => "security_group",
             Self::ElasticIp => "elastic_ip",
             Self::Instance => "instance",
+            Self::LoadBalancer => "load_balancer",
         }
     }
 

@@ -54,12 +54,25 @@ pub enum Output {
     PublicDns,
     /// The availability zone.
     Zone,
+    /// The DNS name that clients use.
+    DnsName,
+    /// The Route 53 zone of that name, for alias records.
+    ZoneId,
 }
 
 impl Output {
     /// Every output, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Id, Self::Name, Self::PrivateIp, Self::PublicIp, Self::PrivateDns, Self::PublicDns, Self::Zone];
+    pub const ALL: [Self; 9] = [
+        Self::Id,
+        Self::Name,
+        Self::PrivateIp,
+        Self::PublicIp,
+        Self::PrivateDns,
+        Self::PublicDns,
+        Self::Zone,
+        Self::DnsName,
+        Self::ZoneId,
+    ];
 
     /// The word of templates.
     #[must_use]
@@ -72,6 +85,8 @@ impl Output {
             Self::PrivateDns => "private_dns",
             Self::PublicDns => "public_dns",
             Self::Zone => "zone",
+            Self::DnsName => "dns_name",
+            Self::ZoneId => "zone_id",
         }
     }
 

@@ -32,5 +32,5 @@ pub fn audit(plan: &Plan) -> Vec<String> {
 }
 
 fn words(step: &Step) -> String {
-    format!("{} {}", step.title, step.call.at)
+    step.words()
 }

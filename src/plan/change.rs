@@ -95,6 +95,8 @@ pub(super) enum Role {
     Make,
     /// They change one.
     Update,
+    /// They go around an interruption of another object.
+    Around,
     /// They only read what one tells.
     Look,
     /// They remove one.
@@ -145,7 +147,7 @@ pub(super) fn changes<'a>(ripple: &Ripple<'a>) -> Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    fn hear(&mut self, said: Said) -> Vec<Note> {
+    pub(super) fn hear(&mut self, said: Said) -> Vec<Note> {
         self.refusals.extend(said.refusals);
         self.questions.extend(said.questions);
         said.notes
@@ -305,7 +307,8 @@ impl<'a> Changes<'a> {
         succeeded: bool,
         group: Option<(Kind, Group)>,
     ) -> Vec<Note> {
-        let common = bare(object);
+        let named = ripple.stack.resources.get(address);
+        let common = Common { timeout: named.and_then(|desired| desired.common.timeout), ..bare(object) };
         let (drafts, said) = ripple.ask_about(address, &common, succeeded, |cx| object.delete(cx));
         self.batches.push(Batch {
             address: address.clone(),

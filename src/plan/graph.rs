@@ -40,8 +40,18 @@ pub enum Because {
     Successor(Address),
     /// Only one object at a time may have it.
     Slot(String),
+    /// Whoever was told of it goes before.
+    Reader(Address),
     /// Members take turns.
     Turn(Address),
+    /// It gets no traffic any more.
+    Drained(Address),
+    /// Another serves before it leaves.
+    Relieved(Address),
+    /// One that changed before it serves, so that what is wrong with the change shows on one.
+    Proven(Address),
+    /// Who leaves is counted against those who are in service then.
+    Counted(Address),
     /// Open before somebody moves in.
     OpenFirst(Address),
     /// A new object boots into rules that are there.
@@ -57,18 +67,23 @@ impl Because {
     /// edges that nothing can do without.
     const fn softness(&self) -> Option<u8> {
         match self {
-            Self::BornOpen(_) => Some(0),
-            Self::LeaveFirst(_) => Some(1),
-            Self::CloseLast(_) => Some(2),
-            Self::OpenFirst(_) => Some(3),
-            Self::Serves(_) => Some(4),
+            Self::Proven(_) => Some(0),
+            Self::BornOpen(_) => Some(1),
+            Self::Counted(_) => Some(2),
+            Self::Reader(_) => Some(3),
+            Self::LeaveFirst(_) => Some(4),
+            Self::CloseLast(_) => Some(5),
+            Self::OpenFirst(_) => Some(6),
+            Self::Serves(_) => Some(7),
+            Self::Relieved(_) => Some(8),
             Self::SameObject
             | Self::Needs(_)
             | Self::Reads(..)
             | Self::Holds(_)
             | Self::Successor(_)
             | Self::Slot(_)
-            | Self::Turn(_) => None,
+            | Self::Turn(_)
+            | Self::Drained(_) => None,
         }
     }
 }
@@ -84,6 +99,11 @@ impl fmt::Display for Because {
             Self::Successor(address) => write!(f, "the successor of {address} comes first"),
             Self::Slot(slot) => write!(f, "only one may have {slot}"),
             Self::Turn(address) => write!(f, "its turn comes after {address}"),
+            Self::Drained(address) => write!(f, "{address} sends it nothing any more"),
+            Self::Relieved(address) => write!(f, "{address} serves before the old one leaves"),
+            Self::Proven(address) => write!(f, "{address} serves first, so that a bad change stops there"),
+            Self::Counted(address) => write!(f, "{address} lets one go at a time"),
+            Self::Reader(address) => write!(f, "the old {address} was told of it"),
             Self::OpenFirst(address) => write!(f, "{address} opens before somebody joins"),
             Self::BornOpen(address) => write!(f, "{address} is open before somebody boots into it"),
             Self::LeaveFirst(address) => write!(f, "{address} leaves before more is opened"),

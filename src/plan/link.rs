@@ -6,6 +6,7 @@ use super::change::{Batch, Role, provided};
 use super::graph::{Because, Edge, StepId};
 use super::lookup::Lookup;
 use super::ripple::Ripple;
+use super::roll::{Around, Roll};
 use crate::model::{Address, CloudId, Link, Output, Region};
 use crate::resources::registry::{Action, Object};
 use crate::resources::{After, Draft, Refusal, RefusalKind, Wave};
@@ -24,8 +25,18 @@ pub(super) struct Linker<'p, 'a> {
     updaters: Lookup<&'p CloudId, usize>,
     /// The batch that removes each object.
     removers: Lookup<&'p CloudId, usize>,
+    /// The batch that removes the object at an address in whose place another comes.
+    succeeded: Lookup<&'p Address, usize>,
     /// Makers that wait for a removal, as only one object may have what they take.
     slotted: BTreeSet<usize>,
+}
+
+/// A call that binds to something new.
+struct Binder {
+    batch: usize,
+    step: StepId,
+    /// Whether it is told an output, and not only the object's id.
+    reads: bool,
 }
 
 /// Adds what waits for objects on their way out already, where something waits for them.
@@ -58,8 +69,18 @@ pub(super) fn await_going<'a>(ripple: &Ripple<'a>, batches: &mut Vec<Batch<'a>>)
     }
 }
 
+/// What the order of things comes to.
+pub(super) struct Linked {
+    /// Which call waits for which.
+    pub(super) edges: BTreeSet<Edge>,
+    /// Why there is no order that could be carried out.
+    pub(super) refusals: Vec<Refusal>,
+    /// Who changes in turns.
+    pub(super) rolls: Vec<Roll>,
+}
+
 /// Finds every edge.
-pub(super) fn link<'a>(ripple: &Ripple<'a>, batches: &[Batch<'a>]) -> (BTreeSet<Edge>, Vec<Refusal>) {
+pub(super) fn link<'a>(ripple: &Ripple<'a>, batches: &[Batch<'a>], arounds: &[Around]) -> Linked {
     let mut linker = Linker::new(batches);
     linker.slots(ripple);
     linker.within();
@@ -68,8 +89,9 @@ pub(super) fn link<'a>(ripple: &Ripple<'a>, batches: &[Batch<'a>]) -> (BTreeSet<
     linker.successors();
     linker.holders(ripple);
     linker.reach();
-    linker.turns();
-    (linker.edges, linker.refusals)
+    let (rolls, rolling) = linker.roll(ripple, arounds);
+    linker.turns(&rolling);
+    Linked { edges: linker.edges, refusals: linker.refusals, rolls }
 }
 
 impl<'p, 'a> Linker<'p, 'a> {
@@ -83,6 +105,7 @@ impl<'p, 'a> Linker<'p, 'a> {
             providers: Lookup::new(),
             updaters: Lookup::new(),
             removers: Lookup::new(),
+            succeeded: Lookup::new(),
             slotted: BTreeSet::new(),
         };
         let mut start = 0;
@@ -97,14 +120,17 @@ impl<'p, 'a> Linker<'p, 'a> {
                         linker.updaters.insert(&object.id, number);
                     }
                 }
-                Role::Look => {}
-                Role::Remove { .. } => {
+                Role::Around | Role::Look => {}
+                Role::Remove { succeeded } => {
                     if let Some(object) = batch.object {
                         linker.removers.insert(&object.id, number);
                     }
+                    if succeeded {
+                        linker.succeeded.insert(&batch.address, number);
+                    }
                 }
             }
-            if !matches!(batch.role, Role::Remove { .. }) {
+            if !matches!(batch.role, Role::Remove { .. } | Role::Around) {
                 for (output, at) in provided(batch) {
                     linker.providers.insert((&batch.address, output), StepId(start + at));
                 }
@@ -145,7 +171,7 @@ impl<'p, 'a> Linker<'p, 'a> {
         drafts.iter().rposition(|draft| draft.readies).map(|at| self.step(batch, at))
     }
 
-    fn first(&self, batch: usize) -> Option<StepId> {
+    pub(super) fn first(&self, batch: usize) -> Option<StepId> {
         self.batches.get(batch).filter(|batch| !batch.drafts.is_empty()).map(|_| self.step(batch, 0))
     }
 
@@ -160,6 +186,35 @@ impl<'p, 'a> Linker<'p, 'a> {
         drafts.iter().position(|draft| draft.ends).map(|at| self.step(batch, at))
     }
 
+    /// The batch that makes an address.
+    pub(super) fn maker(&self, address: &Address) -> Option<usize> {
+        self.makers.get(address).copied()
+    }
+
+    /// Whether what is made at an address waits for a removal, as only one object may have what it takes.
+    pub(super) fn is_slotted(&self, address: &Address) -> bool {
+        self.maker(address).is_some_and(|maker| self.slotted.contains(&maker))
+    }
+
+    /// The batch that changes an object.
+    pub(super) fn updater(&self, id: &CloudId) -> Option<usize> {
+        self.updaters.get(id).copied()
+    }
+
+    /// The address of an object that another takes the place of, and the batch that removes it.
+    pub(super) fn replaced(&self, id: &CloudId) -> Option<(&'p Address, usize)> {
+        let remover = self.removers.get(id).copied()?;
+        let succeeded = self.batches.get(remover)?.role == (Role::Remove { succeeded: true });
+        succeeded.then_some((self.address(remover)?, remover))
+    }
+
+    /// The first call that interrupts an object which stays.
+    pub(super) fn interrupts(&self, id: &CloudId) -> Option<StepId> {
+        let updater = self.updater(id)?;
+        let drafts = &self.batches.get(updater)?.drafts;
+        drafts.iter().position(|draft| draft.interrupts).map(|at| self.step(updater, at))
+    }
+
     pub(super) fn address(&self, batch: usize) -> Option<&'p Address> {
         self.batches.get(batch).map(|batch| &batch.address)
     }
@@ -168,9 +223,15 @@ impl<'p, 'a> Linker<'p, 'a> {
     fn within(&mut self) {
         for (number, batch) in self.batches.iter().enumerate() {
             for (at, draft) in batch.drafts.iter().enumerate() {
-                let before = match draft.after {
+                let before = match &draft.after {
                     After::All => {
                         for before in 0..at {
+                            self.edge(self.step(number, before), self.step(number, at), Because::SameObject);
+                        }
+                        None
+                    }
+                    After::These(places) => {
+                        for before in places.iter().copied().filter(|before| *before < at) {
                             self.edge(self.step(number, before), self.step(number, at), Because::SameObject);
                         }
                         None
@@ -229,6 +290,9 @@ impl<'p, 'a> Linker<'p, 'a> {
         }
         let mut turns: BTreeMap<Link, Vec<(StepId, usize)>> = BTreeMap::new();
         for (step, batch, draft) in self.drafts() {
+            if !self.lends(ripple, batch) {
+                continue;
+            }
             let links = draft.action.needs().links.into_iter().chain(draft.frees.iter().cloned().map(Link::Existing));
             for link in links {
                 turns.entry(link).or_default().push((step, batch));
@@ -251,50 +315,75 @@ impl<'p, 'a> Linker<'p, 'a> {
         }
     }
 
-    /// An object goes after its successor is there, and after everything that binds to the successor has bound.
+    /// Whether a batch is about something that decides outputs of others, now or in the end.
+    fn lends(&self, ripple: &Ripple<'a>, batch: usize) -> bool {
+        let Some(batch) = self.batches.get(batch) else { return false };
+        let desired = ripple.stack.resources.get(&batch.address);
+        desired.is_some_and(|desired| !desired.want.lends().is_empty())
+            || batch.object.is_some_and(|object| !object.lent().is_empty())
+    }
+
+    /// An object goes after its successor is there, after everything that binds to the successor has bound, and after
+    /// whoever was told of it and goes too.
     fn successors(&mut self) {
-        let mut binders: BTreeMap<Address, BTreeSet<usize>> = BTreeMap::new();
-        let replaced: BTreeSet<&Address> = self
-            .batches
-            .iter()
-            .filter(|batch| batch.role == Role::Remove { succeeded: true })
-            .map(|batch| &batch.address)
-            .collect();
-        for (_, batch, draft) in self.drafts() {
-            // What is new altogether never used the old object.
-            let new = self
-                .batches
-                .get(batch)
-                .is_none_or(|batch| batch.role == Role::Make && !replaced.contains(&batch.address));
-            if new {
-                continue;
-            }
-            let needs = draft.action.needs();
-            let links = needs.links.into_iter().filter_map(|link| match link {
-                Link::Planned(address) => Some(address),
-                Link::Existing(_) => None,
-            });
-            for address in links.chain(needs.outputs.into_iter().map(|(address, _)| address)) {
-                binders.entry(address).or_default().insert(batch);
-            }
-        }
+        let binders = self.binders();
         for (number, batch) in self.batches.iter().enumerate() {
             let Role::Remove { succeeded: true } = batch.role else { continue };
             let Some(first) = self.first(number) else { continue };
-            let Some(maker) = self.makers.get(&batch.address).copied() else { continue };
+            let Some(maker) = self.maker(&batch.address) else { continue };
             if self.slotted.contains(&maker) {
                 continue;
             }
-            let mut waits: BTreeSet<StepId> = self.ready(maker).into_iter().collect();
-            for binder in binders.get(&batch.address).into_iter().flatten() {
-                waits.extend(self.last(*binder).filter(|_| *binder != number));
-                waits.extend(self.ready(*binder).filter(|_| *binder != number));
+            let mut waits: BTreeSet<StepId> = self.ready(maker).into_iter().chain(self.last(maker)).collect();
+            for Binder { batch: binder, step, reads } in binders.get(&batch.address).into_iter().flatten() {
+                let Some(bound) = self.batches.get(*binder).filter(|_| *binder != number) else { continue };
+                // One that is made anew serves from its last call on; what stays binds by this call, and what it was told
+                // takes effect when it is ready again.
+                if bound.role == Role::Make {
+                    waits.extend(self.ready(*binder).into_iter().chain(self.last(*binder)));
+                } else {
+                    waits.insert(*step);
+                    waits.extend(self.readied(*binder));
+                }
+                let reader = self.reader(bound).filter(|_| *reads);
+                if let Some(gone) = reader.and_then(|remover| self.end(remover)) {
+                    self.edge(gone, first, Because::Reader(bound.address.clone()));
+                }
             }
-            waits.extend(self.last(maker));
             for step in waits {
                 self.edge(step, first, Because::Successor(batch.address.clone()));
             }
         }
+    }
+
+    /// The removal of the object in whose place a batch makes another.
+    fn reader(&self, batch: &Batch<'a>) -> Option<usize> {
+        let remover = self.succeeded.get(&batch.address).copied()?;
+        (batch.role == Role::Make && !self.is_slotted(&batch.address)).then_some(remover)
+    }
+
+    /// Every call that binds to something new, by its address. What is new altogether never used the old object.
+    fn binders(&self) -> BTreeMap<Address, Vec<Binder>> {
+        let mut binders: BTreeMap<Address, Vec<Binder>> = BTreeMap::new();
+        for (step, batch, draft) in self.drafts() {
+            let new = self
+                .batches
+                .get(batch)
+                .is_none_or(|batch| batch.role == Role::Make && !self.succeeded.contains(&batch.address));
+            if new {
+                continue;
+            }
+            let needs = draft.action.needs();
+            for link in needs.links {
+                if let Link::Planned(address) = link {
+                    binders.entry(address).or_default().push(Binder { batch, step, reads: false });
+                }
+            }
+            for (address, _) in needs.outputs {
+                binders.entry(address).or_default().push(Binder { batch, step, reads: true });
+            }
+        }
+        binders
     }
 
     /// Who holds what must go lets go before; where nobody makes them, the plan is refused.
@@ -336,7 +425,7 @@ impl<'p, 'a> Linker<'p, 'a> {
             None => format!("{}, which this stack does not own", holder.id),
         };
         let message = format!("{held} cannot go: it is held by {who}, which this plan does not change");
-        let hint = "take it along (`--target`), or take the group off what holds it";
+        let hint = format!("take it along (`--target`), or take {held} off what holds it");
         self.refusals.push(Refusal::new(RefusalKind::Holder, address, message).hint(hint));
     }
 

@@ -5,8 +5,8 @@
 //!
 //! The way through: [`claim`] says which object stands where, [`ripple`] what becomes of each (a replaced object is a new
 //! identity, so whoever links to it is compared again), [`select`] applies filters, [`change`] asks the kinds for calls,
-//! [`look`] reads again what others change, [`link`] and [`reach`] put them in order, [`graph`] proves that the order
-//! exists, [`audit`] looks at the result once more.
+//! [`roll`] wraps interruptions and gives members their turns, [`look`] reads again what others change, [`link`] and
+//! [`reach`] put them in order, [`graph`] proves that the order exists, [`audit`] looks at the result once more.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,7 @@ mod lookup;
 pub mod policy;
 mod reach;
 mod ripple;
+mod roll;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ mod tests;
 pub use change::{Change, LeftOver, Verb};
 pub use graph::{Because, Edge, Graph, StepId};
 use policy::{Consent, Goal, Policy};
+pub use roll::{Passage, Roll, Turn};
 
 /// One call in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +44,23 @@ pub struct Step {
     pub id: StepId,
     /// What it does, in words.
     pub title: &'static str,
+    /// Whom or what of the object it is about, in words; mostly nothing.
+    pub about: String,
     /// When in the order of things.
     pub wave: Wave,
     /// The call.
     pub call: Call,
     /// The object as the plan saw it, for calls that must find it so.
     pub seen: Option<Object>,
+}
+
+impl Step {
+    /// What it does, in words: `register load_balancer.front: instance.web-0`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let about = if self.about.is_empty() { String::new() } else { format!(": {}", self.about) };
+        format!("{} {}{about}", self.title, self.call.at)
+    }
 }
 
 /// What will be done, sealed: nothing but [`plan`] makes one.
@@ -64,6 +77,7 @@ pub struct Plan {
     refusals: Vec<Refusal>,
     questions: BTreeSet<Question>,
     retained: Vec<Address>,
+    rolls: Vec<Roll>,
     exposures: Vec<String>,
     unseen: Vec<Unseen>,
 }
@@ -75,9 +89,10 @@ pub fn plan(stack: &Stack, snapshot: &Snapshot, policy: &Policy) -> Plan {
     let dependents = select::references(stack);
     let ripple = select::settle(stack, snapshot, policy, &claims, &dependents);
     let mut changes = change::changes(&ripple);
+    let arounds = roll::around(&ripple, &mut changes);
     link::await_going(&ripple, &mut changes.batches);
     look::look_again(&ripple, &mut changes.batches);
-    let (edges, refusals) = link::link(&ripple, &changes.batches);
+    let link::Linked { edges, refusals, rolls } = link::link(&ripple, &changes.batches, &arounds);
     let steps = steps(changes.batches);
     let mut plan = Plan {
         stack: stack.name.clone(),
@@ -91,11 +106,12 @@ pub fn plan(stack: &Stack, snapshot: &Snapshot, policy: &Policy) -> Plan {
         refusals: changes.refusals,
         questions: changes.questions,
         retained: changes.retained,
+        rolls,
         exposures: Vec::new(),
         unseen: snapshot.unseen.clone(),
     };
     plan.refusals.extend(refusals);
-    plan.order(edges, policy);
+    plan.order(edges, stack, policy);
     plan.guards(stack, snapshot, policy, &claims);
     plan.refusals.sort_by(|a, b| (&a.address, a.kind, &a.message).cmp(&(&b.address, b.kind, &b.message)));
     plan.refusals.dedup();
@@ -110,6 +126,7 @@ fn steps(batches: Vec<change::Batch<'_>>) -> Vec<Step> {
             steps.push(Step {
                 id: StepId(steps.len()),
                 title: draft.title,
+                about: draft.about,
                 wave: draft.wave,
                 seen: batch.object.filter(|_| draft.action.rechecks()).cloned(),
                 call: Call {
@@ -127,12 +144,12 @@ fn steps(batches: Vec<change::Batch<'_>>) -> Vec<Step> {
 
 impl Plan {
     /// Brings the steps into an order, or says why there is none.
-    fn order(&mut self, edges: BTreeSet<Edge>, policy: &Policy) {
+    fn order(&mut self, edges: BTreeSet<Edge>, stack: &Stack, policy: &Policy) {
         match Graph::order(self.steps.len(), edges) {
             Ok((graph, given_up)) => {
                 self.graph = graph;
                 for edge in given_up {
-                    self.give_up(&edge, policy);
+                    self.give_up(&edge, stack, policy);
                 }
             }
             Err(graph::Cycle(edges)) => {
@@ -149,7 +166,7 @@ impl Plan {
     }
 
     /// An order that had to be given up: some are worth a word, one needs consent.
-    fn give_up(&mut self, edge: &Edge, policy: &Policy) {
+    fn give_up(&mut self, edge: &Edge, stack: &Stack, policy: &Policy) {
         let words = self.words(edge);
         match &edge.because {
             Because::LeaveFirst(_) => {
@@ -166,7 +183,12 @@ impl Plan {
             Because::OpenFirst(_) | Because::CloseLast(_) | Because::Serves(_) => {
                 self.exposures.push(format!("for a moment less is reachable than before and after: {words}"));
             }
+            Because::Relieved(_) => self.serve_fewer(edge, stack, &words),
             Because::BornOpen(_)
+            | Because::Proven(_)
+            | Because::Counted(_)
+            | Because::Drained(_)
+            | Because::Reader(_)
             | Because::SameObject
             | Because::Needs(_)
             | Because::Reads(..)
@@ -177,9 +199,23 @@ impl Plan {
         }
     }
 
+    /// Somebody leaves before another serves: there must be enough others.
+    fn serve_fewer(&mut self, edge: &Edge, stack: &Stack, words: &str) {
+        let server = self.step(edge.to).map(|step| step.call.at.clone());
+        let crew = server.as_ref().and_then(|server| stack.resources.get(server)?.want.crew());
+        self.exposures.push(format!("for a moment fewer serve than before and after: {words}"));
+        if crew.is_some_and(|crew| crew.spare() == 0) {
+            self.refusals.push(Refusal {
+                kind: RefusalKind::Capacity,
+                address: server,
+                message: format!("too few would be left in service: {words}"),
+                hint: Some("add a member, or lower `min_healthy`".to_owned()),
+            });
+        }
+    }
+
     fn words(&self, edge: &Edge) -> String {
-        let name =
-            |id| self.step(id).map_or_else(String::new, |step: &Step| format!("{} {}", step.title, step.call.at));
+        let name = |id| self.step(id).map_or_else(String::new, Step::words);
         format!("{} waits for {} ({})", name(edge.to), name(edge.from), edge.because)
     }
 
@@ -291,6 +327,12 @@ impl Plan {
     #[must_use]
     pub fn retained(&self) -> &[Address] {
         &self.retained
+    }
+
+    /// Members that change in turns, by who sends them traffic.
+    #[must_use]
+    pub fn rolls(&self) -> &[Roll] {
+        &self.rolls
     }
 
     /// Moments at which more or less is reachable than before and after.

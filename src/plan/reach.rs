@@ -1,6 +1,6 @@
 //! The order of those who move: nobody is ever without rules that start and end both give, and members take turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Role;
 use super::graph::{Because, StepId};
@@ -60,11 +60,14 @@ impl Linker<'_, '_> {
         }
     }
 
-    /// Members that stop serving take turns: restarts first, then the end of those that were replaced.
-    pub(super) fn turns(&mut self) {
+    /// Members that stop serving take turns: restarts first, then the end of those that were replaced. Those whose turns
+    /// somebody else decides, who sends them traffic, are left out.
+    pub(super) fn turns(&mut self, rolling: &BTreeSet<Address>) {
         let mut groups: BTreeMap<(Kind, &Group), Vec<(bool, usize)>> = BTreeMap::new();
         for (number, batch) in self.batches.iter().enumerate() {
-            let Some((kind, group)) = &batch.group else { continue };
+            let Some((kind, group)) = batch.group.as_ref().filter(|_| !rolling.contains(&batch.address)) else {
+                continue;
+            };
             if batch.drafts.iter().any(|draft| draft.interrupts) {
                 let removal = matches!(batch.role, Role::Remove { .. });
                 groups.entry((*kind, group)).or_default().push((removal, number));

@@ -11,7 +11,7 @@ use super::fresh;
 use super::look;
 use super::lookup::Lookup;
 use super::policy::Policy;
-use crate::model::{Address, Known, Link, Output, Reference};
+use crate::model::{Address, CloudId, Known, Link, Output, Reference};
 use crate::resources::registry::{Action, Desired, Object};
 use crate::resources::snapshot::{Facts, Question, Snapshot};
 use crate::resources::stack::Stack;
@@ -61,6 +61,8 @@ pub(super) struct Ripple<'a> {
     /// Addresses that somebody lends an output.
     borrowers: BTreeSet<Address>,
     dependents: &'a Dependents,
+    /// Who sends traffic to an object.
+    servers: Lookup<CloudId, Vec<&'a Address>>,
     nowhere: Facts,
 }
 
@@ -87,6 +89,22 @@ pub(super) fn dependents(stack: &Stack) -> Dependents {
     dependents
 }
 
+/// Who sends traffic to whom, as far as it stands in the spec and was observed.
+fn servers<'a>(stack: &'a Stack, current: &BTreeMap<Address, &'a Object>) -> Lookup<CloudId, Vec<&'a Address>> {
+    let mut servers: BTreeMap<CloudId, Vec<&'a Address>> = BTreeMap::new();
+    for (address, desired) in &stack.resources {
+        let Some(object) = current.get(address).filter(|_| desired.want.crew().is_some()) else { continue };
+        for hold in object.holds() {
+            servers.entry(hold.id).or_default().push(address);
+        }
+    }
+    let mut lookup = Lookup::new();
+    for (id, by) in servers {
+        lookup.insert(id, by);
+    }
+    lookup
+}
+
 impl<'a> Ripple<'a> {
     /// Compares everything until nothing new is renewed.
     pub(super) fn run(
@@ -110,6 +128,7 @@ impl<'a> Ripple<'a> {
             loans: Lookup::new(),
             borrowers: BTreeSet::new(),
             dependents,
+            servers: servers(stack, current),
             nowhere: Facts::default(),
         };
         for (address, desired) in &stack.resources {
@@ -260,6 +279,11 @@ impl<'a> Ripple<'a> {
         }
     }
 
+    /// Who sends traffic to an object, by what was observed.
+    pub(super) fn servers(&self, id: &CloudId) -> &[&'a Address] {
+        self.servers.get(id).map_or(&[], Vec::as_slice)
+    }
+
     /// Who names an address.
     pub(super) fn dependents_of(&self, address: &Address) -> &'a [Address] {
         self.dependents.get(address).map_or(&[], Vec::as_slice)
@@ -270,6 +294,26 @@ impl Identities for Ripple<'_> {
     fn fresh(&self, address: &Address) -> Fresh {
         let desired = self.stack.resources.get(address);
         desired.map(|desired| fresh::fresh(self.stack, address, desired, self.generation(address))).unwrap_or_default()
+    }
+
+    fn formers(&self, address: &Address) -> Vec<CloudId> {
+        let stays = match self.fates.get(address) {
+            Some(Fate::Kept(object)) => Some(&object.id),
+            Some(Fate::Replaced(_)) => None,
+            Some(Fate::Made | Fate::Frozen(_)) | None => return Vec::new(),
+        };
+        let others = self.claims.others.get(address).into_iter().flatten();
+        let all = self.claims.current.get(address).into_iter().chain(others).map(|object| &object.id);
+        all.filter(|id| Some(*id) != stays).cloned().collect()
+    }
+
+    fn spared(&self, address: &Address) -> bool {
+        let object = match self.fates.get(address) {
+            Some(Fate::Kept(object) | Fate::Replaced(object) | Fate::Frozen(Some(object))) => object,
+            Some(Fate::Made | Fate::Frozen(None)) | None => return false,
+        };
+        let crew = |by: &&Address| self.stack.resources.get(*by).and_then(|desired| desired.want.crew());
+        self.servers(&object.id).iter().filter_map(crew).any(|crew| crew.spare() > 0)
     }
 
     fn link(&self, address: &Address) -> Option<Link> {

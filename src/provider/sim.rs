@@ -197,7 +197,9 @@ fn observe(world: &World, scope: &Scope) -> Snapshot {
     for region in regions {
         match world.list(&region, |object| is_wanted(object, &scope.stack, &scope.named)) {
             Ok(listing) => {
-                snapshot.objects.extend(listing.objects);
+                let objects = listing.objects.into_iter();
+                let told = |object| if scope.health { world.with_health(object) } else { object };
+                snapshot.objects.extend(objects.map(told));
                 snapshot.facts.insert(region, listing.facts);
             }
             Err(why) => snapshot.unseen.push(Unseen { region, kind: None, why }),

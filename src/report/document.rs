@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{AccountId, Address, CloudId, Region, StackName};
 use crate::plan::policy::Goal;
-use crate::plan::{Because, Change, LeftOver, Plan, StepId, Verb};
+use crate::plan::{Because, Change, LeftOver, Plan, Roll, StepId, Verb};
 use crate::resources::snapshot::Unseen;
 use crate::resources::{Field, Impact, Note, Refusal, Wave};
 
@@ -44,6 +44,9 @@ pub struct PlanDoc {
     pub risks: Vec<Risk>,
     /// Moments at which more or less is reachable than before and after.
     pub exposures: Vec<String>,
+    /// Members that change in turns, by who sends them traffic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rolls: Vec<Roll>,
     /// What changes. What does not is only counted.
     pub changes: Vec<ChangeDoc>,
     /// Protected addresses that a destroy leaves, with what they need.
@@ -154,6 +157,9 @@ pub struct StepDoc {
     pub step: usize,
     /// What it does, in words.
     pub title: String,
+    /// Whom or what of the object it is about, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// For which resource.
     pub address: Address,
     /// Where.
@@ -202,6 +208,7 @@ pub fn document(plan: &Plan, world: World) -> PlanDoc {
         refusals: plan.refusals().to_vec(),
         risks: risks(plan),
         exposures: plan.exposures().to_vec(),
+        rolls: plan.rolls().to_vec(),
         changes: changed.map(change).collect(),
         retained: plan.retained().to_vec(),
         unseen: plan.unseen().to_vec(),
@@ -252,6 +259,7 @@ fn steps(plan: &Plan) -> Vec<StepDoc> {
         .map(|step| StepDoc {
             step: number(step.id),
             title: step.title.to_owned(),
+            about: step.about.clone(),
             address: step.call.at.clone(),
             region: step.call.region.clone(),
             wave: step.wave,

@@ -42,7 +42,8 @@ pub fn mermaid(doc: &PlanDoc) -> String {
 pub fn text(doc: &PlanDoc) -> String {
     let mut out = String::new();
     for step in &doc.steps {
-        let _ = writeln!(out, "{} {} {}", step.step, step.address, step.title);
+        let about = about(step);
+        let _ = writeln!(out, "{} {} {}{about}", step.step, step.address, step.title);
         for wait in &step.after {
             let _ = writeln!(out, "    after {}: {}", wait.step, wait.words);
         }
@@ -54,8 +55,12 @@ fn waits(doc: &PlanDoc) -> impl Iterator<Item = (&StepDoc, &super::document::Wai
     doc.steps.iter().flat_map(|step| step.after.iter().map(move |wait| (step, wait)))
 }
 
+fn about(step: &StepDoc) -> String {
+    if step.about.is_empty() { String::new() } else { format!(": {}", step.about) }
+}
+
 fn label(step: &StepDoc) -> String {
-    format!("{} {}", step.title, step.address)
+    format!("{} {}{}", step.title, step.address, about(step))
 }
 
 /// A text in quotes that both languages take.

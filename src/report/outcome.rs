@@ -41,6 +41,9 @@ pub struct StepOutcomeDoc {
     pub step: usize,
     /// What it does, in words.
     pub title: String,
+    /// Whom or what of the object it is about, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// For which resource.
     pub address: Address,
     /// Where.
@@ -98,6 +101,7 @@ pub fn document(plan: &Plan, outcome: &Outcome, world: World, converged: Option<
             .map(|(step, outcome)| StepOutcomeDoc {
                 step: number(step.id),
                 title: step.title.to_owned(),
+                about: step.about.clone(),
                 address: step.call.at.clone(),
                 region: step.call.region.clone(),
                 on: step.call.on.clone(),
@@ -147,7 +151,12 @@ pub fn event(event: Event<'_>, style: Style) -> Option<String> {
 
 fn words(step: &Step) -> String {
     let on = step.call.on.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
-    format!("{} {}{on}", step.title, step.call.at)
+    let about = about(&step.about);
+    format!("{} {}{on}{about}", step.title, step.call.at)
+}
+
+fn about(about: &str) -> String {
+    if about.is_empty() { String::new() } else { format!(": {}", safe(about)) }
 }
 
 /// A provider's error with its hint on a line of its own.
@@ -215,6 +224,7 @@ fn section(out: &mut String, title: &str, steps: &[&StepOutcomeDoc], style: Styl
             ResultDoc::NotStarted => ": not started".to_owned(),
             ResultDoc::Done { .. } => String::new(),
         };
-        let _ = writeln!(out, "  #{} {} {}{on}{why}", step.step, step.title, step.address);
+        let about = about(&step.about);
+        let _ = writeln!(out, "  #{} {} {}{on}{about}{why}", step.step, step.title, step.address);
     }
 }

@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use super::document::{ChangeDoc, GoalDoc, PlanDoc, World};
 use super::style::{Ink, Style, safe};
-use super::words::{Line, changed_lines, mark, range, risk_rows, stories, sums};
+use super::words::{Line, changed_lines, in_turn, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
-use crate::plan::{LeftOver, Verb};
+use crate::plan::{LeftOver, Roll, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 
+/// Turns of a roll that are listed before the rest is only counted.
+const MOST_TURNS: usize = 12;
 /// Addresses that are listed before the rest is only counted.
 const LISTED: usize = 4;
 
@@ -22,6 +24,7 @@ pub fn plan(doc: &PlanDoc, style: Style) -> String {
     for (first, same) in stories(&doc.changes) {
         page.change(first, same);
     }
+    page.rolls(&doc.rolls);
     page.foot(doc);
     page.out
 }
@@ -179,6 +182,23 @@ impl Page {
                     let text = format!("          {}", safe(&text));
                     self.line(text.trim_end());
                 }
+            }
+        }
+    }
+
+    /// Who changes in which turn, and how long that may take.
+    fn rolls(&mut self, rolls: &[Roll]) {
+        for roll in rolls {
+            let head = self.style.paint(Ink::Strong, &format!("Members of {} change in turns", roll.by));
+            let bound = format!("never fewer than {} of {} in service by our doing", roll.min_healthy, roll.members);
+            self.line("");
+            self.line(&format!("{head}, {bound}"));
+            for (number, turn) in roll.turns.iter().take(MOST_TURNS).enumerate() {
+                let text = format!("  {:>2}. {}", number + 1, safe(&in_turn(turn)));
+                self.line(&text);
+            }
+            if let Some(more) = roll.turns.len().checked_sub(MOST_TURNS).filter(|more| *more > 0) {
+                self.line(&format!("      and {more} more turns"));
             }
         }
     }

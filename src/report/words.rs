@@ -1,14 +1,16 @@
 //! Words that every renderer of a plan shares: marks of verbs, sums, members of a group told once, and what differs in a
 //! text.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use similar::{ChangeTag, TextDiff};
 
 use super::document::{ChangeDoc, PlanDoc, Risk};
 use super::style::Ink;
+use crate::model::duration::Seconds;
 use crate::model::{Address, Kind};
-use crate::plan::Verb;
+use crate::plan::{Turn, Verb};
 use crate::resources::Impact;
 
 /// Lines of a text that are shown around a changed one.
@@ -159,4 +161,13 @@ pub(super) fn changed_lines(before: Option<&str>, after: Option<&str>) -> Option
         }
     }
     Some(lines)
+}
+
+/// One turn of a roll in words: who, how, and how long at most.
+pub(super) fn in_turn(turn: &[Turn]) -> String {
+    let who: Vec<String> = turn.iter().map(|one| one.member.to_string()).collect();
+    let longest = turn.iter().map(|one| one.at_most).max().unwrap_or(Seconds(0));
+    let how: BTreeSet<&str> = turn.iter().map(|one| one.change.word()).collect();
+    let how: Vec<&str> = how.into_iter().collect();
+    format!("{}: {}, up to {} min", who.join(", "), how.join(" and "), longest.0.div_ceil(60))
 }

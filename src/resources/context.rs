@@ -49,6 +49,10 @@ pub trait Identities {
     fn link(&self, address: &Address) -> Option<Link>;
     /// What is known of an output.
     fn output(&self, address: &Address, output: Output) -> Known;
+    /// The objects at an address that go because another stands there or takes their place.
+    fn formers(&self, address: &Address) -> Vec<CloudId>;
+    /// Whether somebody sends the object at an address traffic, and can do without it for a while.
+    fn spared(&self, address: &Address) -> bool;
     /// What an object would be that is made at an address now.
     fn fresh(&self, address: &Address) -> Fresh;
 }
@@ -86,6 +90,12 @@ impl Context<'_> {
     #[must_use]
     pub fn output(&self, address: &Address, output: Output) -> Known {
         self.identities.output(address, output)
+    }
+
+    /// Whether somebody sends the object here traffic, and can do without it for a while.
+    #[must_use]
+    pub fn is_spared(&self) -> bool {
+        self.identities.spared(self.at)
     }
 
     /// What stands for an output in a text: its value, or a hole for whoever will tell it; refuses one that never comes.

@@ -11,6 +11,8 @@ use crate::model::{CloudId, Link, Output};
 pub struct Draft<A> {
     /// What it does, in words: "authorize ingress".
     pub title: &'static str,
+    /// Whom or what of the object it is about, in words: a member, a port; mostly nothing.
+    pub about: String,
     /// The call.
     pub action: A,
     /// On which object; absent for the one that is made at this address.
@@ -31,6 +33,10 @@ pub struct Draft<A> {
     pub ends: bool,
     /// Whether the object does not serve while this goes on.
     pub interrupts: bool,
+    /// Objects that are sent traffic from here on.
+    pub serves: Vec<Link>,
+    /// Objects that are sent no traffic from here on.
+    pub quits: Vec<CloudId>,
     /// How long it may wait.
     pub timeout: Seconds,
 }
@@ -41,6 +47,7 @@ impl<A> Draft<A> {
     pub const fn new(title: &'static str, wave: Wave, on: Option<CloudId>, action: A) -> Self {
         Self {
             title,
+            about: String::new(),
             action,
             on,
             wave,
@@ -51,6 +58,8 @@ impl<A> Draft<A> {
             readies: false,
             ends: false,
             interrupts: false,
+            serves: Vec::new(),
+            quits: Vec::new(),
             timeout: Seconds(120),
         }
     }
@@ -69,7 +78,7 @@ pub enum Wave {
 }
 
 /// What comes before a draft among the drafts of its list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// The one before it.
     Previous,
@@ -79,6 +88,8 @@ pub enum After {
     Nothing,
     /// All before it.
     All,
+    /// These, by their place in the list.
+    These(Vec<usize>),
 }
 
 /// How a call bears on who may talk to whom. The planner orders calls by it: open, then move, then close.
@@ -94,4 +105,36 @@ pub enum Reach {
     BornInto(Link),
     /// It takes something out of this group.
     Leaves(CloudId),
+}
+
+/// What goes around the interruption of an object that is sent traffic.
+#[derive(Debug, Clone)]
+pub struct Wrap<A> {
+    /// Before it stops serving.
+    pub before: Vec<Draft<A>>,
+    /// Once it can serve again.
+    pub after: Vec<Draft<A>>,
+}
+
+/// Those that an object sends traffic to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crew {
+    /// How many there are in the end.
+    pub members: u32,
+    /// How many of them are never fewer in service by our doing.
+    pub min_healthy: u32,
+}
+
+impl Crew {
+    /// How many may be out of service at a time by our doing.
+    #[must_use]
+    pub const fn spare(self) -> u32 {
+        self.members.saturating_sub(self.min_healthy)
+    }
+
+    /// How many change at a time: where none can be spared, one, if another takes its place first.
+    #[must_use]
+    pub fn abreast(self) -> u32 {
+        self.spare().max(1)
+    }
 }

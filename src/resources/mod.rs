@@ -31,6 +31,7 @@ mod draft;
 pub mod elastic_ip;
 pub mod instance;
 pub mod key_pair;
+pub mod load_balancer;
 pub mod place;
 pub mod registry;
 pub mod security_group;
@@ -43,7 +44,7 @@ pub mod values;
 pub mod world;
 
 pub use context::{Context, Fresh, Identities};
-pub use draft::{After, Draft, Reach, Wave};
+pub use draft::{After, Crew, Draft, Reach, Wave, Wrap};
 use snapshot::Facts;
 
 /// What every kind says of itself to the planner. All of it is pure. What has a default is not true of every kind: a kind
@@ -128,6 +129,12 @@ pub trait Resource {
         Vec::new()
     }
 
+    /// Whom it sends traffic to, and how each of them is.
+    #[must_use]
+    fn members(_have: &Self::Observed) -> Vec<Member> {
+        Vec::new()
+    }
+
     /// Whether it is on its way out already: nobody's member, yet still holding.
     fn going(_have: &Self::Observed) -> bool {
         false
@@ -148,6 +155,23 @@ pub trait Resource {
     #[must_use]
     fn occupies(_have: &Seen<'_, Self::Observed>) -> BTreeSet<String> {
         BTreeSet::new()
+    }
+
+    /// What goes around an interruption of an object that this one sends traffic to; none when it sends it none.
+    #[must_use]
+    fn wraps(
+        _want: &Self::Desired,
+        _have: &Seen<'_, Self::Observed>,
+        _member: &CloudId,
+        _cx: &Context<'_>,
+    ) -> Option<Wrap<Self::Action>> {
+        None
+    }
+
+    /// Those it sends traffic to; none when it sends none.
+    #[must_use]
+    fn crew(_want: &Self::Desired) -> Option<Crew> {
+        None
     }
 
     /// Whether a foreign object is the one an `adopt` clause names, beside its id.
@@ -389,6 +413,15 @@ pub struct Hold {
     pub firm: bool,
 }
 
+/// An object that another sends traffic to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Its id.
+    pub id: CloudId,
+    /// How it is, in words.
+    pub state: String,
+}
+
 /// Why a plan is not to be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
@@ -428,6 +461,8 @@ pub enum RefusalKind {
     Cycle,
     /// Something would be reachable that neither start nor end allows.
     Exposure,
+    /// Too few would be left in service.
+    Capacity,
     /// A guard of the spec or the command line.
     Guard,
 }

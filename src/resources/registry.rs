@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Facts;
-use super::{Common, Context, Delta, Draft, Field, Hold, Loan, Needs, Resource, Seen, Stamps};
-use super::{elastic_ip, instance, key_pair, security_group};
+use super::{Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Resource, Seen, Stamps, Wrap};
+use super::{elastic_ip, instance, key_pair, load_balancer, security_group};
 use crate::model::{Address, CloudId, Kind, Output, Owner, Reference, Region, TagEdit, Tags};
 
 /// Declares the enums over all kinds, and their dispatch to the columns.
@@ -80,6 +80,27 @@ macro_rules! kinds {
                     })*
                     $((Self::$variant(_), _) => None,)*
                 }
+            }
+
+            /// What goes around an interruption of an object that `have` sends traffic to.
+            #[must_use]
+            pub fn wraps(&self, have: &Object, member: &CloudId, cx: &Context<'_>) -> Option<Wrap<Action>> {
+                match (self, &have.body) {
+                    $((Self::$variant(want), Body::$variant(body)) => {
+                        let wrap = $column::$marker::wraps(want, &have.seen(body), member, cx)?;
+                        Some(Wrap {
+                            before: lift(wrap.before, Action::$variant),
+                            after: lift(wrap.after, Action::$variant),
+                        })
+                    })*
+                    $((Self::$variant(_), _) => None,)*
+                }
+            }
+
+            /// Those it sends traffic to.
+            #[must_use]
+            pub fn crew(&self) -> Option<Crew> {
+                match self { $(Self::$variant(want) => $column::$marker::crew(want),)* }
             }
 
             /// Outputs that it has before it is made.
@@ -158,6 +179,12 @@ macro_rules! kinds {
                 match &self.body { $(Body::$variant(body) => $column::$marker::lent(body),)* }
             }
 
+            /// Whom it sends traffic to.
+            #[must_use]
+            pub fn members(&self) -> Vec<Member> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::members(body),)* }
+            }
+
             /// Whether it is on its way out already.
             #[must_use]
             pub fn going(&self) -> bool {
@@ -234,6 +261,7 @@ kinds! {
     SecurityGroup is security_group::SecurityGroup;
     ElasticIp is elastic_ip::ElasticIp;
     Instance is instance::Instance;
+    LoadBalancer is load_balancer::LoadBalancer;
 }
 
 /// What the spec wants of one resource.
@@ -294,6 +322,7 @@ fn lift<A>(drafts: Vec<Draft<A>>, into: impl Fn(A) -> Action) -> Vec<Draft<Actio
         .map(|draft| Draft {
             action: into(draft.action),
             title: draft.title,
+            about: draft.about,
             on: draft.on,
             wave: draft.wave,
             after: draft.after,
@@ -303,6 +332,8 @@ fn lift<A>(drafts: Vec<Draft<A>>, into: impl Fn(A) -> Action) -> Vec<Draft<Actio
             readies: draft.readies,
             ends: draft.ends,
             interrupts: draft.interrupts,
+            serves: draft.serves,
+            quits: draft.quits,
             timeout: draft.timeout,
         })
         .collect()
@@ -312,6 +343,7 @@ fn lift<A>(drafts: Vec<Draft<A>>, into: impl Fn(A) -> Action) -> Vec<Draft<Actio
 
 use super::decode::Fields;
 use super::spec::{Lowered, Lowering, Outline, Written};
+use super::values::TagCharacters;
 use crate::diagnostic::Diagnostics;
 
 /// Declares what a user may write over all kinds, and its dispatch to the columns.
@@ -373,6 +405,12 @@ macro_rules! written {
             match kind { $(Kind::$variant => <$column::spec::Spec as Written>::FOR_OTHERS,)* }
         }
 
+        /// What the tags of one of a kind may consist of, where that is less than EC2 takes.
+        #[must_use]
+        pub const fn tag_characters(kind: Kind) -> Option<TagCharacters> {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::TAG_CHARACTERS,)* }
+        }
+
         /// The schema of a kind's own fields.
         pub fn schema(kind: Kind, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
             match kind {
@@ -387,4 +425,5 @@ written! {
     SecurityGroup is security_group;
     ElasticIp is elastic_ip;
     Instance is instance;
+    LoadBalancer is load_balancer;
 }

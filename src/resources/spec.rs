@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::decode::{At, Fields};
+use super::values::TagCharacters;
 use super::{SubnetChoice, VpcChoice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::id::ZoneName;
@@ -26,6 +27,8 @@ pub trait Written: Sized {
     const MANY: bool;
     /// Whether one does nothing by itself, and is there for others to name.
     const FOR_OTHERS: bool;
+    /// What its tags may consist of, where that is less than EC2 takes.
+    const TAG_CHARACTERS: Option<TagCharacters> = None;
 
     /// Reads the kind's own fields.
     fn read(fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Option<Self>;

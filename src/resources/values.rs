@@ -1,6 +1,7 @@
 //! Values that more than one kind reads: the fields of every resource, tags, ids and lookups, durations and texts.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use schemars::JsonSchema;
 
@@ -57,13 +58,7 @@ impl CommonSpec {
             previously: fields.optional("previously", problems),
             adopt: fields.optional("adopt", problems),
             keep: fields.optional("keep", problems),
-            timeout: fields.node("timeout").and_then(|node| {
-                let timeout = Seconds::decode(node, problems)?;
-                if timeout < Seconds(1) || timeout > Seconds(86_400) {
-                    return problems.fail(Diagnostic::error("out-of-range", node.span, "a timeout is 1s to 24h"));
-                }
-                Some(timeout)
-            }),
+            timeout: fields.node("timeout").and_then(|node| seconds_within(node, "a timeout", 1..=86_400, problems)),
         }
     }
 }
@@ -75,9 +70,42 @@ pub struct TagTable {
     pub tags: Tags,
     /// Where they stand.
     pub span: Span,
+    /// Where each key and each value stands.
+    places: BTreeMap<String, (Span, Span)>,
+}
+
+/// What a service takes in tags, where that is less than EC2's own rules.
+#[derive(Debug, Clone, Copy)]
+pub struct TagCharacters {
+    /// Whose tags, with the article.
+    pub whose: &'static str,
+    /// Whether it takes a character.
+    pub takes: fn(char) -> bool,
+    /// What it takes, in words.
+    pub words: &'static str,
+}
+
+impl TagCharacters {
+    /// Refuses a text of a tag that has another character; `why` says how it came to be one.
+    pub fn check(&self, text: &str, at: Span, why: &str, problems: &mut Diagnostics) {
+        if let Some(wrong) = text.chars().find(|c| !(self.takes)(*c)) {
+            let message = format!("AWS takes no `{}` in the tags of {}{why}", wrong.escape_debug(), self.whose);
+            problems.push(Diagnostic::error("tag", at, message).hint(format!("it takes {}", self.words)));
+        }
+    }
 }
 
 impl TagTable {
+    /// Refuses every tag with other characters, those that `over` replaces apart.
+    pub fn check(&self, over: Option<&Self>, characters: &TagCharacters, problems: &mut Diagnostics) {
+        for (key, value) in &self.tags {
+            let replaced = over.is_some_and(|over| over.tags.contains_key(key));
+            let Some((key_at, value_at)) = self.places.get(key).filter(|_| !replaced) else { continue };
+            characters.check(key, *key_at, "", problems);
+            characters.check(value, *value_at, "", problems);
+        }
+    }
+
     /// These tags with others over them; says so when that is more than AWS takes.
     #[must_use]
     pub fn under(&self, over: Option<&Self>, problems: &mut Diagnostics) -> Tags {
@@ -100,7 +128,7 @@ impl Decode for TagTable {
         let Value::Table(entries) = &node.value else {
             return problems.fail(wrong_type(node.span, "a table of tags", &node.value));
         };
-        let mut tags = Tags::new();
+        let (mut tags, mut places) = (Tags::new(), BTreeMap::new());
         for entry in entries {
             if let Err(why) = tag_key(&entry.key) {
                 problems.push(Diagnostic::error("tag", entry.key_span, why));
@@ -115,9 +143,10 @@ impl Decode for TagTable {
                     ));
                 }
                 tags.insert(entry.key.clone(), value);
+                places.insert(entry.key.clone(), (entry.key_span, entry.node.span));
             }
         }
-        Some(Self { tags, span: node.span })
+        Some(Self { tags, span: node.span, places })
     }
 }
 
@@ -153,6 +182,21 @@ impl Decode for Seconds {
     fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
         by_rule(node, "duration", Self::read, problems)
     }
+}
+
+/// Reads a duration between two bounds, in seconds.
+pub fn seconds_within(
+    node: &Node,
+    what: &str,
+    bounds: RangeInclusive<u64>,
+    problems: &mut Diagnostics,
+) -> Option<Seconds> {
+    let duration = Seconds::decode(node, problems)?;
+    if bounds.contains(&duration.0) {
+        return Some(duration);
+    }
+    let (least, most) = (Seconds(*bounds.start()), Seconds(*bounds.end()));
+    problems.fail(Diagnostic::error("out-of-range", node.span, format!("{what} is {least} to {most}")))
 }
 
 impl Decode for Gibibytes {

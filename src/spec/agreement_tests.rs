@@ -76,6 +76,30 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn balancer()(table in some_of(vec![
+        ("name", vec![json!("front"), json!("-front")]),
+        ("scheme", vec![json!("internal"), json!("Internet-Facing"), json!("private")]),
+        ("zones", vec![json!(["eu-west-1a"]), json!(["eu-west-1a", "eu-west-1b"]), json!(["us-east-1a"])]),
+        ("security_groups", vec![json!(["a"]), json!(["sg-0123abcd", "b"]), json!(["none"])]),
+        ("health_check", vec![json!({ "target": "http:80/x", "interval": "6s" }), json!({}), json!({ "interval": "5s" })]),
+        ("instances", vec![json!(["web"]), json!(["web", "i-0123abcd"]), json!("web"), json!(["web", 1])]),
+        ("registration", vec![json!("additive")]),
+        ("min_healthy", vec![json!(0), json!(1), json!(3), json!("1")]),
+        ("cross_zone", vec![json!(false)]),
+        ("idle_timeout", vec![json!("4000s"), json!("2h")]),
+        ("connection_draining", vec![json!("off"), json!("1h"), json!(300)]),
+        ("access_log", vec![json!({ "bucket": "logs" }), json!({ "bucket": "Logs", "interval": "5m" })]),
+        ("proxy_protocol", vec![json!([25]), json!([8000])]),
+        ("tags", vec![json!({ "a": "b#c" })]),
+    ])) -> Value {
+        with(table, &json!({ "listeners": [
+            { "port": 80, "protocol": "HTTP", "instance_port": 8000, "stickiness": { "duration": "1h" } },
+            { "port": 25, "protocol": "tcp", "instance_port": 25 },
+        ] }))
+    }
+}
+
+prop_compose! {
     fn spec()(
         top in some_of(vec![
             ("origin", vec![json!("https://example.com/x")]),
@@ -89,6 +113,7 @@ prop_compose! {
         web in instance(),
         a in group(),
         b in group(),
+        front in balancer(),
     ) -> Value {
         with(top, &json!({
             "stack": "shop",
@@ -97,6 +122,7 @@ prop_compose! {
             "security_group": { "a": a, "b": b },
             "elastic_ip": { "e": {} },
             "key_pair": { "k": { "public_key": KEY } },
+            "load_balancer": { "front": front },
         }))
     }
 }
@@ -128,7 +154,7 @@ proptest! {
 
 /// Any tree whose keys are mostly ours.
 fn tree() -> impl Strategy<Value = Value> {
-    const WORDS: [&str; 40] = [
+    const WORDS: [&str; 48] = [
         "stack",
         "region",
         "regions",
@@ -169,6 +195,14 @@ fn tree() -> impl Strategy<Value = Value> {
         "env",
         "name",
         "us-east-1",
+        "load_balancer",
+        "listeners",
+        "port",
+        "instance_port",
+        "stickiness",
+        "health_check",
+        "instances",
+        "min_healthy",
     ];
     let word = || prop::sample::select(WORDS.to_vec());
     let leaf = prop_oneof![
@@ -258,7 +292,16 @@ fn schema_and_decoder_take_the_same_keys() {
     let network = at(&root, &root["properties"]["network"]);
     let other = at(&root, &network["properties"]["region"]["additionalProperties"]).clone();
     cases.push((json!({ "network": { "region": { "us-east-1": { ODD: 1 } } } }), other));
-    for kind in ["key_pair", "security_group", "elastic_ip", "instance"] {
+    let balancer = |key: &str| json!({ "load_balancer": { "a": { key: { ODD: 1 } } } });
+    for key in ["health_check", "access_log"] {
+        cases.push((balancer(key), field("load_balancer", key)));
+    }
+    let listener = at(&root, &field("load_balancer", "listeners")["items"]).clone();
+    // Schemas of one name are one schema: a rule's protocol is another.
+    let spoken = at(&root, &listener["properties"]["protocol"]);
+    assert_eq!(table(spoken, 0)["enum"], json!(["http", "https", "tcp", "ssl"]));
+    cases.push((json!({ "load_balancer": { "a": { "listeners": [{ ODD: 1 }] } } }), listener));
+    for kind in ["key_pair", "security_group", "elastic_ip", "instance", "load_balancer"] {
         cases.push((json!({ kind: { "a": { ODD: 1 } } }), resource(kind)));
     }
     for (text, schema) in cases {
@@ -292,8 +335,12 @@ fn the_schema_is_whole() {
     assert_eq!(root["required"], json!(["stack"]));
     let instance = &root["properties"]["instance"]["additionalProperties"];
     assert_eq!(instance["required"], json!(["image", "type"]));
-    for (name, field) in instance["properties"].as_object().unwrap() {
-        assert!(field.get("description").is_some(), "{name} has no description");
+    let balancer = &root["properties"]["load_balancer"]["additionalProperties"];
+    assert_eq!(balancer["required"], json!(["listeners"]));
+    for kind in [instance, balancer] {
+        for (name, field) in kind["properties"].as_object().unwrap() {
+            assert!(field.get("description").is_some(), "{name} has no description");
+        }
     }
     println!("{root:#}");
 }

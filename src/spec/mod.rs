@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod agreement_tests;
+#[cfg(test)]
+mod balancer_tests;
 mod lint;
 pub mod read;
 mod resolve;

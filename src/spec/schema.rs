@@ -27,7 +27,7 @@ pub fn schema() -> Value {
         root.insert("title".to_owned(), json!("A Portcullis spec"));
         root.insert(
             "description".to_owned(),
-            json!("What a stack wants of AWS: groups, instances, addresses and keys."),
+            json!("What a stack wants of AWS: groups, load balancers, instances, addresses and keys."),
         );
         root.insert("$defs".to_owned(), Value::Object(definitions));
     }

@@ -8,7 +8,7 @@ use crate::model::text::Part;
 use crate::resources::instance::user_data::Body;
 use crate::resources::registry::Want;
 
-const WEB: &str = "[instance.web]\ncount = 2\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nzones = [\"eu-west-1a\"]\nuser_data = { template = \"t\" }\n[instance.db]\ncount = 3\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\n[instance.one]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\n[elastic_ip.edge]\ninstance = \"web-0\"\n";
+const WEB: &str = "[instance.web]\ncount = 2\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nzones = [\"eu-west-1a\"]\nuser_data = { template = \"t\" }\n[instance.db]\ncount = 3\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\n[instance.one]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\n[elastic_ip.edge]\ninstance = \"web-0\"\n[load_balancer.front]\ninstances = [\"web\"]\nlisteners = [{ port = 80, protocol = \"http\", instance_port = 80 }]\n";
 
 fn rendered(template: &str) -> String {
     let stack = stack_of(&format!("{HEAD}{WEB}"), &Given::file("t", template));
@@ -43,6 +43,10 @@ fn outputs_become_holes() {
             "<instance.one.id><instance.one.id><instance.one.id>",
         ),
         ("{{ elastic_ip.edge.public_ip }}", "<elastic_ip.edge.public_ip>"),
+        (
+            "{{ load_balancer.front.dns_name }} {{ load_balancer.front.zone_id }} {{ load_balancer[\"front\"].name }}",
+            "<load_balancer.front.dns_name> <load_balancer.front.zone_id> <load_balancer.front.name>",
+        ),
         ("{{ instance.db|length }}", "3"),
         ("{{ (instance.db|first).name|upper }}", "DB-0"),
         ("{% set x = instance.one.id %}[{{ x }}]", "[<instance.one.id>]"),
@@ -118,6 +122,11 @@ fn what_cannot_be_noticed() {
 #[test]
 fn mistakes_name_the_line() {
     for (template, wanted) in [
+        (
+            "{{ load_balancer.front.dns }}",
+            "`t` line 1: a load balancer has no output `dns`: it has dns_name, zone_id, name",
+        ),
+        ("{{ load_balancer.frnt.name }}", "there is no load_balancer `frnt` in the spec, did you mean `front`?"),
         ("a\n{{ nothing }}", "`t` line 2"),
         ("a\n\n{% if %}", "`t` line 3: syntax error"),
         ("{{ instance.wbe[0].id }}", "there is no instance `wbe` in the spec, did you mean `web`?"),

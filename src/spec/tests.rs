@@ -59,7 +59,7 @@ pub(super) fn said(sources: &[Source], given: &Given) -> Vec<String> {
         .collect()
 }
 
-fn errors_of(text: &str) -> Vec<String> {
+pub(super) fn errors_of(text: &str) -> Vec<String> {
     let all = said(&[source("spec.toml", text)], &Given::default());
     all.into_iter().filter(|line| line.starts_with("error")).collect()
 }
@@ -85,7 +85,7 @@ fn each_mistake_is_found_where_it_stands() {
     let cases: Vec<(String, &str)> = vec![
         ("nonsense = 1\n".into(), "unknown-key 3:1 the spec has no `nonsense`"),
         ("instnace = 1\n".into(), "unknown-key 3:1 the spec has no `instnace` (did you mean `instance`?)"),
-        ("[load_balancer.front]\n".into(), "unknown-key 3:2 the spec has no `load_balancer`"),
+        ("[load_balancre.front]\n".into(), "unknown-key 3:2 the spec has no `load_balancre` (did you mean `load_balancer`?)"),
         ("[instance.Web]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\n".into(), "name 3:11 a name is"),
         (instance("colour = 1"), "unknown-key 6:1 an instance has no `colour`"),
         (instance("count = 0"), "out-of-range 6:9 a count is a whole number from 1 to 500"),

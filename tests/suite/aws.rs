@@ -16,6 +16,9 @@ use crate::contract::{Place, Subject, address, contract};
 use crate::support::moto;
 use crate::support::proxy::{Fault, Proxy};
 
+mod holders;
+mod load_balancer;
+
 /// One test's own corner: a region, a stack, and a proxy of its own.
 struct Corner {
     aws: Aws,
@@ -45,7 +48,8 @@ impl Corner {
 
     async fn observe(&self) -> Result<Snapshot, ProviderError> {
         let regions = BTreeSet::from([self.region.clone()]);
-        let scope = Scope { stack: self.stack.clone(), regions, all_regions: false, named: BTreeSet::new() };
+        let scope =
+            Scope { stack: self.stack.clone(), regions, all_regions: false, named: BTreeSet::new(), health: false };
         self.aws.observe(&scope).await
     }
 
@@ -149,10 +153,12 @@ async fn lost_replies_leave_one_object_each() {
         ("RunInstances", Fault::LostReply),
         ("AllocateAddress", Fault::LostReply),
         ("ImportKeyPair", Fault::LostReply),
+        ("CreateLoadBalancer", Fault::LostReply),
     ] {
         corner.proxy.fault(api, fault);
     }
-    for call in [&group, &run, &corner.allocate(), &corner.import()] {
+    let balancer = corner.balancer().await;
+    for call in [&group, &run, &corner.allocate(), &corner.import(), &balancer] {
         let outputs = corner.perform(call, &none).await.expect("recovered");
         assert!(outputs.contains_key(&Output::Id));
     }
@@ -167,10 +173,11 @@ async fn lost_replies_leave_one_object_each() {
 async fn torn_answers_leave_one_object_each() {
     let corner = corner("eu-west-3").await;
     let (none, group, run) = (Bindings::default(), corner.create_group().await, corner.run().await);
-    for api in ["CreateSecurityGroup", "RunInstances", "AllocateAddress", "ImportKeyPair"] {
+    for api in ["CreateSecurityGroup", "RunInstances", "AllocateAddress", "ImportKeyPair", "CreateLoadBalancer"] {
         corner.proxy.fault(api, Fault::Torn);
     }
-    for call in [&group, &run, &corner.allocate(), &corner.import()] {
+    let balancer = corner.balancer().await;
+    for call in [&group, &run, &corner.allocate(), &corner.import(), &balancer] {
         corner.perform(call, &none).await.expect("recovered");
     }
     for kind in Kind::ALL {
@@ -271,6 +278,7 @@ async fn other_regions_may_be_unseen_and_named_ones_may_not() {
         regions: BTreeSet::from([corner.region.clone()]),
         all_regions: true,
         named: BTreeSet::new(),
+        health: false,
     };
     let whole = corner.aws.observe(&scope).await.expect("listed");
     assert!(whole.unseen.is_empty() && whole.facts.len() > 10, "{:?}", whole.unseen);
@@ -422,11 +430,12 @@ async fn discovery_costs_listings_not_objects() {
         "DescribeKeyPairs",
         "DescribeVpcs",
         "DescribeSubnets",
+        "DescribeLoadBalancers",
     ];
     let before: Vec<usize> = apis.iter().map(|api| corner.proxy.seen(api)).collect();
     assert_eq!(corner.count(Kind::SecurityGroup).await, 12);
     let calls: Vec<usize> = apis.iter().zip(before).map(|(api, before)| corner.proxy.seen(api) - before).collect();
-    assert_eq!(calls, [1; 8]);
+    assert_eq!(calls, [1; 9]);
 }
 
 #[tokio::test]

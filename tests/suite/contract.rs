@@ -15,7 +15,7 @@ use portcullis::provider::sim::Sim;
 use portcullis::resources::registry::{Action, Body, Call, Object};
 use portcullis::resources::snapshot::{Answer, Image, Question, Snapshot, Subnet};
 use portcullis::resources::world::World;
-use portcullis::resources::{elastic_ip, instance, key_pair, security_group};
+use portcullis::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
 
 mod stories;
 
@@ -194,6 +194,7 @@ async fn observe<P: Provider>(provider: &P, seen: &Seen, story: &Story) -> Resul
         regions: BTreeSet::from([seen.place.region.clone()]),
         all_regions: false,
         named: story.named.iter().map(wanted).collect(),
+        health: false,
     };
     let snapshot = provider.observe(&scope).await.map_err(|error| error.to_string())?;
     for object in snapshot.objects.iter().filter(|object| object.tags.contains_key("portcullis:stack")) {
@@ -281,6 +282,14 @@ impl Seen {
         }
     }
 
+    /// The load balancer at an address.
+    pub fn load_balancer(&self, at: &str) -> Option<&load_balancer::Observed> {
+        match &self.object(at)?.body {
+            Body::LoadBalancer(load_balancer) => Some(load_balancer),
+            _ => None,
+        }
+    }
+
     /// The region's default VPC.
     pub fn vpc(&self) -> VpcId {
         let vpcs = &self.now.facts[&self.place.region].vpcs;
@@ -289,8 +298,13 @@ impl Seen {
 
     /// Its first default subnet.
     pub fn subnet(&self) -> Subnet {
+        self.subnets().remove(0)
+    }
+
+    /// Its default subnets, one a zone.
+    pub fn subnets(&self) -> Vec<Subnet> {
         let subnets = &self.now.facts[&self.place.region].subnets;
-        subnets.iter().find(|subnet| subnet.default).expect("a default subnet").clone()
+        subnets.iter().filter(|subnet| subnet.default).cloned().collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where moto still differs from AWS: each row is one repair of `support/repairs.rs`, asserted to be needed. When a row
+//! Where moto still differs from AWS: each row is one repair of `support/repairs.rs` or `support/balancers.rs`, asserted to be needed. When a row
 //! fails, moto has learnt it: take the repair out, and the row with it.
 
 use std::collections::BTreeSet;
@@ -37,6 +37,37 @@ fn filtered(api: &str, name: &str, value: &str) -> String {
 
 fn authorize(group: &str, permission: &str) -> String {
     ec2(REGION, &format!("Action=AuthorizeSecurityGroupIngress&GroupId={group}&IpPermissions.1.{permission}"))
+}
+
+fn elb(api: &str, fields: &str) -> String {
+    ask("elasticloadbalancing", REGION, &format!("Version=2012-06-01&Action={api}{fields}"))
+}
+
+/// A balancer that listens on ports 1 and 2, and what names it.
+fn balancer(name: &str) -> String {
+    let subnet = one(&ec2(REGION, "Action=DescribeSubnets"), "subnetId");
+    let http = |number: u8, instance: &str| {
+        let of = format!("Listeners.member.{number}");
+        format!(
+            "&{of}.Protocol=HTTPS&{of}.LoadBalancerPort={number}&{of}.InstancePort=80&{of}.InstanceProtocol={instance}"
+        )
+    };
+    let named = format!("&LoadBalancerName={name}");
+    let listeners = format!("{}{}", http(1, "HTTP"), http(2, "HTTPS"));
+    elb("CreateLoadBalancer", &format!("{named}&Subnets.member.1={subnet}{listeners}"));
+    named
+}
+
+fn listed(name: &str) -> String {
+    elb("DescribeLoadBalancers", &format!("&LoadBalancerNames.member.1={name}"))
+}
+
+/// The health of one instance that is registered and then meets `fate`.
+fn health_after(name: &str, fate: &str) -> String {
+    let (named, id) = (balancer(name), instance(""));
+    elb("RegisterInstancesWithLoadBalancer", &format!("{named}&Instances.member.1.InstanceId={id}"));
+    ec2(REGION, &format!("Action={fate}&InstanceId.1={id}"));
+    elb("DescribeInstanceHealth", &named)
 }
 
 /// What moto gets wrong, and whether it still does.
@@ -165,6 +196,65 @@ const ROWS: &[Row] = &[
             ec2(REGION, &format!("Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId={id}&{which}"));
         }
         !filtered("DescribeSecurityGroupRules", "group-id", &id).contains("<description>new<")
+    }),
+    ("what instances are spoken to in is what clients speak", || {
+        balancer("protocol");
+        all_between(&listed("protocol"), "<InstanceProtocol>", "</InstanceProtocol>") == ["HTTPS", "HTTPS"]
+    }),
+    ("two listeners cannot go in one call", || {
+        let named = balancer("ports");
+        elb(
+            "DeleteLoadBalancerListeners",
+            &format!("{named}&LoadBalancerPorts.member.1=1&LoadBalancerPorts.member.2=2"),
+        );
+        listed("ports").contains("<LoadBalancerPort>")
+    }),
+    ("a balancer that is not there is answered in HTML", || {
+        elb("DescribeLoadBalancerAttributes", "&LoadBalancerName=nobody").contains("<html")
+    }),
+    ("a new balancer has no health check", || {
+        balancer("unchecked");
+        !listed("unchecked").contains("<HealthCheck>")
+    }),
+    ("the name of a balancer has no zone", || {
+        balancer("zoneless");
+        !listed("zoneless").contains("<CanonicalHostedZoneNameID>")
+    }),
+    ("two policies have one name", || {
+        let named = balancer("policies");
+        let policy = format!("{named}&PolicyName=same&CookieExpirationPeriod=60");
+        elb("CreateLBCookieStickinessPolicy", &policy);
+        !elb("CreateLBCookieStickinessPolicy", &policy).contains("<Error>")
+    }),
+    ("a policy that is not there can be set, also where nothing listens", || {
+        let named = balancer("lawless");
+        ["1", "9"].iter().all(|port| {
+            let fields = format!("{named}&LoadBalancerPort={port}&PolicyNames.member.1=nobody");
+            !elb("SetLoadBalancerPoliciesOfListener", &fields).contains("<Error>")
+        })
+    }),
+    ("an instance that is not there can be registered", || {
+        let fields = format!("{}&Instances.member.1.InstanceId=i-0123456789abcdef0", balancer("stranger"));
+        elb("RegisterInstancesWithLoadBalancer", &fields).contains("<RegisterInstancesWithLoadBalancerResponse")
+    }),
+    ("a terminated instance is told as out of service", || {
+        health_after("dead", "TerminateInstances").contains("<State>OutOfService<")
+    }),
+    ("a stopped instance is out of service without a reason", || {
+        health_after("stopped", "StopInstances").contains("<Description>N/A<")
+    }),
+    ("an instance that is not registered is in no known state", || {
+        let fields = format!("{}&Instances.member.1.InstanceId=i-0123456789abcdef0", balancer("unregistered"));
+        elb("DescribeInstanceHealth", &fields).contains("<State>Unknown<")
+    }),
+    ("tags of more than 20 balancers are told at once", || {
+        balancer("tagged");
+        let names: String = (1..=21).map(|number| format!("&LoadBalancerNames.member.{number}=tagged")).collect();
+        elb("DescribeTags", &names).contains("<DescribeTagsResponse")
+    }),
+    ("a balancer has no interfaces", || {
+        balancer("bodiless");
+        !filtered("DescribeNetworkInterfaces", "description", "ELB%20bodiless").contains("<networkInterfaceId>")
     }),
     ("an unknown API is answered in HTML", || {
         ask("ec2", REGION, "Version=2016-11-15&Action=DescribeNothing").contains("<html")

@@ -81,6 +81,7 @@ impl Turn {
         }
         let world = rig.inner().world();
         assert_eq!(world.audit(), Vec::<String>::new(), "{}", story());
+        assert_eq!(world.breaches(), [""; 0], "{}", story());
         assert_eq!(owned(&world), *wanted, "{}", story());
     }
 }

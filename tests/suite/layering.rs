@@ -47,7 +47,7 @@ const OUTSIDE: &[&str] =
     &["std::fs", "std::env", "std::time", "std::process", "std::net::Tcp", "Timestamp::now", "async fn", "HashMap"];
 const PURE: &[&str] = &["model/", "diagnostic.rs", "resources/", "spec/", "plan/", "report/"];
 
-const COLUMNS: &[&str] = &["key_pair", "security_group", "elastic_ip", "instance"];
+const COLUMNS: &[&str] = &["key_pair", "security_group", "elastic_ip", "instance", "load_balancer"];
 /// Where kinds meet: everything else under `resources` belongs to one column or to none.
 /// The provider's dispatch matches on the registry's list.
 const MEETING_PLACES: &[&str] = &[
@@ -129,7 +129,7 @@ fn rows_name_no_column_and_columns_no_other() {
         let row = ["spec/", "plan/", "apply/", "report/"].iter().any(|row| file.starts_with(row));
         if row {
             faults.extend(
-                ["Kind::KeyPair", "Kind::SecurityGroup", "Kind::ElasticIp", "Kind::Instance"]
+                ["Kind::KeyPair", "Kind::SecurityGroup", "Kind::ElasticIp", "Kind::Instance", "Kind::LoadBalancer"]
                     .iter()
                     .filter(|kind| code.contains(**kind))
                     .map(|kind| format!("{file} names {kind}")),

@@ -30,6 +30,7 @@ async fn a_plan_of_no_change_is_listings_alone() {
         ("DescribeAddresses", 1),
         ("DescribeInstances", 1),
         ("DescribeKeyPairs", 1),
+        ("DescribeLoadBalancers", 1),
         ("DescribeSecurityGroupRules", 1),
         ("DescribeSecurityGroups", 1),
         ("DescribeSubnets", 1),
@@ -59,7 +60,7 @@ async fn four_hundred_groups_are_one_listing_and_their_rules_three() {
     let aws = moto::aws(proxy.port, REGION).await;
     let regions = BTreeSet::from([moto::region(REGION)]);
     let stack = StackName::new("many").expect("a stack");
-    let scope = Scope { stack, regions, all_regions: false, named: BTreeSet::new() };
+    let scope = Scope { stack, regions, all_regions: false, named: BTreeSet::new(), health: false };
     let snapshot = aws.observe(&scope).await.expect("listed");
     assert_eq!(snapshot.objects.len(), 401);
     let with_rules = snapshot.objects.iter().filter(|object| match &object.body {

@@ -14,6 +14,8 @@ use crate::resources::registry::Desired;
 use crate::resources::security_group::state::{RuleMode, Wish};
 use crate::resources::{Choice, ImageQuery};
 
+mod load_balancer;
+
 type Case = (&'static str, Box<dyn Fn(Desired) -> Desired>);
 
 fn case(name: &'static str, edit: impl Fn(Desired) -> Desired + 'static) -> Case {

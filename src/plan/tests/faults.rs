@@ -40,7 +40,8 @@ fn recover(start: &World, stack: &Stack, fault: Fault) -> Result<Option<World>, 
             let trouble = super::trouble(&next, &outcome);
             return Err(format!("{fault:?}: {trouble:#?}\nFIRST\n{}\nNEXT\n{}", graph(&plan), graph(&next)));
         }
-        let problems = sim.world().audit();
+        let world = sim.world();
+        let problems = [&world.audit(), world.breaches()].concat();
         if !problems.is_empty() {
             return Err(format!("{fault:?}: {problems:?}"));
         }

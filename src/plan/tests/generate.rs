@@ -43,6 +43,7 @@ pub(super) struct Blueprint {
     groups: BTreeMap<usize, Firewall>,
     addresses: BTreeMap<usize, Elastic>,
     machines: BTreeMap<usize, Machine>,
+    balancers: BTreeMap<usize, Balancer>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -129,6 +130,49 @@ enum Hole {
     Elastic(usize),
     GroupId(usize),
     KeyName(usize),
+}
+
+#[derive(Debug, Clone)]
+struct Balancer {
+    literal: Option<usize>,
+    internal: bool,
+    groups: Option<Vec<usize>>,
+    further_zones: bool,
+    listeners: Vec<(usize, usize, usize)>,
+    members: Vec<(usize, Option<usize>)>,
+    spare: Option<usize>,
+    additive: bool,
+    draining: Option<usize>,
+    check: usize,
+    plain: [bool; 3],
+    extra: Extra,
+}
+
+impl Balancer {
+    fn listeners(tape: &mut Tape<'_>) -> Vec<(usize, usize, usize)> {
+        (0..=tape.pick(3)).map(|_| (tape.pick(3), tape.pick(2), tape.pick(4))).collect()
+    }
+
+    fn members(tape: &mut Tape<'_>) -> Vec<(usize, Option<usize>)> {
+        (0..=tape.pick(3)).map(|_| (tape.pick(3), tape.maybe(30, |tape| tape.pick(3)))).collect()
+    }
+
+    fn draw(tape: &mut Tape<'_>) -> Self {
+        Self {
+            literal: tape.maybe(15, |tape| tape.pick(2)),
+            internal: tape.chance(15),
+            groups: tape.maybe(70, |tape| (0..=tape.pick(2)).map(|_| tape.pick(4)).collect()),
+            further_zones: tape.chance(30),
+            listeners: Self::listeners(tape),
+            members: Self::members(tape),
+            spare: tape.maybe(30, |tape| tape.pick(4)),
+            additive: tape.chance(20),
+            draining: tape.maybe(70, |tape| tape.pick(2)),
+            check: tape.pick(3),
+            plain: [tape.chance(20), tape.chance(20), tape.chance(20)],
+            extra: Extra::draw(tape),
+        }
+    }
 }
 
 impl Extra {
@@ -277,6 +321,11 @@ impl Blueprint {
                 print.keys.insert(which, Key::draw(tape));
             }
         }
+        for which in 0..2 {
+            if tape.chance(50) {
+                print.balancers.insert(which, Balancer::draw(tape));
+            }
+        }
         print
     }
 
@@ -293,11 +342,12 @@ impl Blueprint {
     }
 
     fn change(&mut self, tape: &mut Tape<'_>) {
-        match tape.pick(10) {
+        match tape.pick(13) {
             0..=2 => self.change_group(tape),
             3..=6 => self.change_machine(tape),
             7 | 8 => self.change_address(tape),
-            _ => self.change_key(tape),
+            9 => self.change_key(tape),
+            _ => self.change_balancer(tape),
         }
     }
 
@@ -385,12 +435,37 @@ impl Blueprint {
         }
     }
 
+    fn change_balancer(&mut self, tape: &mut Tape<'_>) {
+        let which = tape.pick(2);
+        let Some(balancer) = self.balancers.get_mut(&which) else {
+            self.balancers.insert(which, Balancer::draw(tape));
+            return;
+        };
+        match tape.pick(14) {
+            0 | 1 => balancer.members = Balancer::members(tape),
+            2 | 3 => balancer.listeners = Balancer::listeners(tape),
+            4 => balancer.groups = tape.maybe(80, |tape| (0..=tape.pick(2)).map(|_| tape.pick(4)).collect()),
+            5 => balancer.spare = tape.maybe(50, |tape| tape.pick(4)),
+            6 => balancer.check = tape.pick(3),
+            7 => balancer.draining = tape.maybe(60, |tape| tape.pick(2)),
+            8 => balancer.plain[tape.pick(3)] ^= true,
+            9 => balancer.literal = tape.maybe(50, |tape| tape.pick(2)),
+            10 => balancer.internal = !balancer.internal,
+            11 => balancer.further_zones = !balancer.further_zones,
+            12 => balancer.extra = Extra::draw(tape),
+            _ => {
+                self.balancers.remove(&which);
+            }
+        }
+    }
+
     /// Nothing is protected.
     pub(super) fn unprotect(&mut self) {
         let extras = (self.keys.values_mut().map(|key| &mut key.extra))
             .chain(self.groups.values_mut().map(|group| &mut group.extra))
             .chain(self.addresses.values_mut().map(|address| &mut address.extra))
-            .chain(self.machines.values_mut().map(|machine| &mut machine.extra));
+            .chain(self.machines.values_mut().map(|machine| &mut machine.extra))
+            .chain(self.balancers.values_mut().map(|balancer| &mut balancer.extra));
         for extra in extras {
             extra.protect = false;
         }

@@ -77,7 +77,6 @@ fn a_group_is_replaced_under_instances() {
 4 security_group.web delete
     after 1: the successor of security_group.web comes first
     after 2: <security_group.web#1> is held until then
-    after 2: the successor of security_group.web comes first
     after 3: the successor of security_group.web comes first
     after 5: <security_group.web#1> is held until then
     after 5: the successor of security_group.web comes first
@@ -181,6 +180,7 @@ fn a_new_image_of_members_that_a_proxy_names() {
     after 5: the same object
 7 instance.web-0 terminate
     after 2: the successor of instance.web-0 comes first
+    after 3: the old instance.proxy was told of it
     after 6: the successor of instance.web-0 comes first
 8 instance.web-0 await terminated
     after 7: the same object
@@ -189,6 +189,7 @@ fn a_new_image_of_members_that_a_proxy_names() {
     after 9: the same object
 11 instance.web-1 terminate
     after 2: the successor of instance.web-1 comes first
+    after 3: the old instance.proxy was told of it
     after 8: its turn comes after instance.web-0
     after 10: the successor of instance.web-1 comes first
 12 instance.web-1 await terminated

@@ -67,6 +67,10 @@ fn words(world: &World, stack: &Stack, object: &Object, labels: &[(String, Strin
     if let Some(list) = value.pointer_mut("/body/instance/security_groups").and_then(Value::as_array_mut) {
         groups.extend(list.drain(..).map(|group| like(group.to_string())));
     }
+    for list in ["instances", "security_groups"] {
+        let list = value.pointer_mut(&format!("/body/load_balancer/{list}")).and_then(Value::as_array_mut);
+        groups.extend(list.into_iter().flat_map(|list| list.drain(..)).map(|one| like(one.to_string())));
+    }
     groups.sort();
     let address = object.owner().unwrap().address;
     let unlisted = world.region(&object.region).unlisted(&object.id).cloned();
@@ -76,7 +80,7 @@ fn words(world: &World, stack: &Stack, object: &Object, labels: &[(String, Strin
 }
 
 /// What an instance was told, unless nobody cares.
-fn said(unlisted: &crate::resources::instance::sim::Unlisted, stack: &Stack, address: &Address) -> Option<String> {
+fn said(unlisted: &crate::resources::world::Unlisted, stack: &Stack, address: &Address) -> Option<String> {
     let desired = stack.resources.get(address)?;
     let Want::Instance(want) = &desired.want else { return None };
     if want.on_user_data_change == OnChange::Ignore {

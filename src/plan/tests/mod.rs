@@ -27,7 +27,9 @@ mod graphs;
 mod likeness;
 mod ownership;
 mod properties;
+mod rolls;
 mod spec;
+mod weather;
 
 fn here() -> Region {
     Region::new("eu-west-1").unwrap()

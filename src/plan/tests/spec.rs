@@ -1,11 +1,12 @@
 //! Small stacks, written down in a line each, and what a plan says of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::generate::material;
 use super::{apply_on, at, common, graph, here, plan_on, policy, trouble, world};
+use crate::model::duration::Seconds;
 use crate::model::id::ImageId;
 use crate::model::net::{Cidr, Ports, Traffic};
 use crate::model::text::{Part, Text};
@@ -15,10 +16,14 @@ use crate::plan::{Plan, Verb};
 use crate::provider::sim::Sim;
 use crate::resources::instance::state as machine;
 use crate::resources::instance::user_data::{Body, Secrecy, UserData};
+use crate::resources::load_balancer::state as balancer;
+use crate::resources::place::{Placement, Within};
 use crate::resources::registry::{Desired, Want};
 use crate::resources::security_group::state::{Peer, Rule, RuleMode, Wish};
 use crate::resources::stack::Stack;
-use crate::resources::{Choice, Common, Edit, Group, Impact, elastic_ip, instance, key_pair, security_group};
+use crate::resources::{
+    Choice, Common, Edit, Group, Impact, elastic_ip, instance, key_pair, load_balancer, security_group,
+};
 
 pub(super) type Resources = Vec<(&'static str, Desired)>;
 
@@ -64,11 +69,7 @@ pub(super) fn box_() -> Desired {
         image: machine::ImageChoice::Id(ImageId::new("ami-00000001")),
         instance_type: "t3.small".to_owned(),
         on_type_change: machine::OnChange::Restart,
-        place: crate::resources::place::Placement {
-            vpc: Choice::Default,
-            network: Vec::new(),
-            within: crate::resources::place::Within::Anywhere,
-        },
+        place: anywhere(),
         security_groups: None,
         key_pair: None,
         iam_profile: None,
@@ -87,6 +88,47 @@ pub(super) fn box_() -> Desired {
     }))
 }
 
+/// A balancer on port 80 before these, of which all but one are always in service.
+pub(super) fn front(members: &[&str]) -> Desired {
+    let listener = balancer::Listener {
+        protocol: balancer::Protocol::Http,
+        instance_port: 8000,
+        instance_protocol: balancer::Protocol::Http,
+        certificate: None,
+        ssl_policy: None,
+        stickiness: None,
+    };
+    let check = balancer::HealthCheck {
+        target: "TCP:8000".to_owned(),
+        interval: Seconds(5),
+        timeout: Seconds(2),
+        unhealthy_after: 2,
+        healthy_after: 2,
+    };
+    of(Want::LoadBalancer(load_balancer::Desired {
+        name: None,
+        scheme: balancer::Scheme::InternetFacing,
+        place: anywhere(),
+        security_groups: None,
+        listeners: BTreeMap::from([(80, listener)]),
+        health_check: check,
+        instances: members.iter().map(|member| Reference::Address(at(member))).collect(),
+        registration: balancer::Registration::Exclusive,
+        min_healthy: u32::try_from(members.len()).unwrap().saturating_sub(1),
+        attributes: balancer::Attributes {
+            cross_zone: true,
+            idle_timeout: Seconds(60),
+            connection_draining: Some(Seconds(300)),
+            access_log: None,
+        },
+        proxy_protocol: BTreeSet::new(),
+    }))
+}
+
+fn anywhere() -> Placement {
+    Placement { vpc: Choice::Default, network: Vec::new(), within: Within::Anywhere }
+}
+
 /// The same with something else about it.
 pub(super) trait With: Sized {
     fn common(self, edit: impl FnOnce(&mut Common)) -> Self;
@@ -94,6 +136,7 @@ pub(super) trait With: Sized {
     fn machine(self, edit: impl FnOnce(&mut instance::Desired)) -> Self;
     fn key(self, edit: impl FnOnce(&mut key_pair::Desired)) -> Self;
     fn eip(self, edit: impl FnOnce(&mut elastic_ip::Desired)) -> Self;
+    fn front(self, edit: impl FnOnce(&mut load_balancer::Desired)) -> Self;
 
     /// A member of a group of machines.
     fn member(self, of: &str, index: u32, max_unavailable: u32) -> Self {
@@ -139,6 +182,13 @@ impl With for Desired {
 
     fn key(mut self, edit: impl FnOnce(&mut key_pair::Desired)) -> Self {
         if let Want::KeyPair(want) = &mut self.want {
+            edit(want);
+        }
+        self
+    }
+
+    fn front(mut self, edit: impl FnOnce(&mut load_balancer::Desired)) -> Self {
+        if let Want::LoadBalancer(want) = &mut self.want {
             edit(want);
         }
         self
@@ -202,6 +252,7 @@ impl Lab {
         let outcome = apply_on(&self.sim, &plan, 4);
         assert_eq!(trouble(&plan, &outcome), Vec::<String>::new());
         assert_eq!(self.sim.world().audit(), Vec::<String>::new());
+        assert_eq!(self.sim.world().breaches(), [""; 0]);
         plan
     }
 

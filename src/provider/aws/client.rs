@@ -1,4 +1,4 @@
-//! One region's way to EC2: every request of every worker goes through a [`Gate`].
+//! One region's way to EC2 and to load balancing: every request of every worker goes through a [`Gate`].
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,8 +16,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::error::{Fault, Remedy};
+use super::health::{Looks, Turn};
 use super::listing;
 use super::retry::{Ask, CONSISTENCY, Freshness, Tries};
+use super::service::Service;
 use super::throttle::Buckets;
 use super::wait::Watch;
 use crate::model::{CloudId, Region, TagEdit};
@@ -35,14 +37,16 @@ pub struct Shared {
     workers: Semaphore,
 }
 
-/// One region's way to EC2.
+/// One region's way to EC2 and to load balancing.
 #[derive(Debug)]
 pub struct Gate {
     region: Region,
     ec2: Client,
+    elb: aws_sdk_elasticloadbalancing::Client,
     buckets: Buckets,
     shared: Arc<Shared>,
     pub(super) watch: Watch,
+    pub(super) looks: Looks,
 }
 
 /// The SDK's settings as we want them: one attempt, with a time limit.
@@ -102,10 +106,16 @@ impl Shared {
 
 impl Gate {
     pub(super) fn new(region: Region, config: &SdkConfig, shared: Arc<Shared>) -> Self {
-        let here = aws_sdk_ec2::config::Builder::from(config)
-            .region(aws_config::Region::new(region.as_str().to_owned()))
-            .build();
-        Self { region, ec2: Client::from_conf(here), buckets: Buckets::new(), shared, watch: Watch::default() }
+        let here = config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build();
+        Self {
+            ec2: Client::new(&here),
+            elb: aws_sdk_elasticloadbalancing::Client::new(&here),
+            region,
+            buckets: Buckets::new(),
+            shared,
+            watch: Watch::default(),
+            looks: Looks::default(),
+        }
     }
 
     /// The region.
@@ -120,10 +130,16 @@ impl Gate {
         &self.ec2
     }
 
+    /// The SDK's client for Classic Load Balancers, to build requests with; they are sent by [`Gate::send`].
+    #[must_use]
+    pub const fn elb(&self) -> &aws_sdk_elasticloadbalancing::Client {
+        &self.elb
+    }
+
     /// What a call is doing, for errors: `ec2:RunInstances in eu-west-1`.
     #[must_use]
     pub fn doing(&self, api: &str) -> String {
-        format!("ec2:{api} in {}", self.region)
+        format!("{}:{api} in {}", Service::of(api).word(), self.region)
     }
 
     /// Notes an id that this run made: until it is seen everywhere, "not found" means "not yet".
@@ -143,6 +159,11 @@ impl Gate {
         self.shared.freshness(&[id])
     }
 
+    /// Waits for the turn at a balancer: who counts its members and then takes some out does so alone.
+    pub async fn turn(&self, name: &str) -> Turn {
+        self.looks.turn(name).await
+    }
+
     /// Sends one call until it succeeds or asking again does not help.
     ///
     /// # Errors
@@ -156,7 +177,7 @@ impl Gate {
         self.shared.send(&self.region, &self.buckets, ask, attempt).await
     }
 
-    /// Changes an object's tags. Keys are taken away whatever their value; an empty list is never sent, as `DeleteTags`
+    /// Changes the tags of an object of EC2's. Keys are taken away whatever their value; an empty list is never sent, as `DeleteTags`
     /// reads it as "all" (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html>).
     ///
     /// # Errors

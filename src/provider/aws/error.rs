@@ -9,6 +9,7 @@ use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 
+use super::service::Service;
 use crate::port::{Class, ProviderError};
 
 /// What asking again may do about a fault.
@@ -53,6 +54,8 @@ const TABLE: &[Row] = &[
     ("RequestThrottledException", "", Class::Throttled, Remedy::SlowDown),
     ("TooManyRequestsException", "", Class::Throttled, Remedy::SlowDown),
     ("SlowDown", "", Class::Throttled, Remedy::SlowDown),
+    // Load balancing asks EC2 on our account, and EC2 throttles it.
+    ("DependencyThrottle", "", Class::Throttled, Remedy::SlowDown),
     ("ConcurrentTagAccess", "", Class::Throttled, Remedy::SlowDown),
     ("*Capacity", "", Class::Quota, Remedy::Report),
     ("InsufficientFreeAddressesInSubnet", "", Class::Quota, Remedy::Report),
@@ -60,12 +63,19 @@ const TABLE: &[Row] = &[
     ("*LimitExceeded", "", Class::Quota, Remedy::Report),
     ("*CountExceeded", "", Class::Quota, Remedy::Report),
     ("VolumeModificationRateExceeded", "", Class::Quota, Remedy::Report),
+    ("TooManyLoadBalancers", "", Class::Quota, Remedy::Report),
+    ("TooManyPolicies", "", Class::Quota, Remedy::Report),
+    ("TooManyTags", "", Class::Quota, Remedy::Report),
     ("InternalError", "", Class::Transient, Remedy::Again),
     ("InternalFailure", "", Class::Transient, Remedy::Again),
     ("ServiceUnavailable", "", Class::Transient, Remedy::Again),
     ("Unavailable", "", Class::Transient, Remedy::Again),
     ("RequestTimeout", "", Class::Transient, Remedy::Again),
     ("*.Duplicate", "", Class::AlreadyExists, Remedy::Report),
+    ("DuplicateLoadBalancerName", "", Class::AlreadyExists, Remedy::Report),
+    ("DuplicatePolicyName", "", Class::AlreadyExists, Remedy::Report),
+    // A port that was given up may not be free for a while.
+    ("DuplicateListener", "", Class::AlreadyExists, Remedy::Released),
     ("DependencyViolation", "", Class::InUse, Remedy::Released),
     ("*.InUse", "", Class::InUse, Remedy::Released),
     ("Resource.AlreadyAssociated", "", Class::InUse, Remedy::Report),
@@ -73,8 +83,16 @@ const TABLE: &[Row] = &[
     // Rules are gone when AWS says so: no call makes a rule and needs it a moment later.
     ("InvalidPermission.NotFound", "", Class::NotFound, Remedy::Report),
     ("InvalidSecurityGroupRuleId.NotFound", "", Class::NotFound, Remedy::Report),
+    // What is uploaded or made beside a balancer is not seen at once, and has no id of ours.
+    ("CertificateNotFound", "", Class::NotFound, Remedy::Settled),
+    ("ListenerNotFound", "", Class::NotFound, Remedy::Settled),
+    ("PolicyNotFound", "", Class::NotFound, Remedy::Settled),
     ("*NotFound", "", Class::NotFound, Remedy::Fresh),
     ("*NotFoundException", "", Class::NotFound, Remedy::Fresh),
+    ("InvalidInstance", "", Class::NotFound, Remedy::Fresh),
+    ("InvalidSecurityGroup", "", Class::NotFound, Remedy::Fresh),
+    // Another subnet of the same zone has not let go.
+    ("InvalidConfigurationRequest", "", Class::WrongState, Remedy::Released),
     ("InvalidInstanceID", "pending", Class::WrongState, Remedy::Settled),
     ("IncorrectInstanceState", "", Class::WrongState, Remedy::Settled),
     ("IncorrectModificationState", "", Class::WrongState, Remedy::Settled),
@@ -121,11 +139,6 @@ pub fn classify(code: Option<&str>, message: &str, status: Option<u16>) -> (Clas
     }
 }
 
-/// The service that an API belongs to, as IAM spells it.
-fn service(api: &str) -> &'static str {
-    if api == "GetCallerIdentity" { "sts" } else { "ec2" }
-}
-
 impl Fault {
     /// Reads a failed attempt at an API in a region.
     #[must_use]
@@ -133,7 +146,7 @@ impl Fault {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let doing = format!("{}:{api} in {region}", service(api));
+        let doing = format!("{}:{api} in {region}", Service::of(api).word());
         let status = error.raw_response().map(|response| response.status().as_u16());
         let mut fault = match error {
             SdkError::TimeoutError(_) => {
@@ -217,7 +230,7 @@ fn hint(code: &str, message: &str, api: &str, region: &str) -> Option<String> {
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             // The message may name another: a call that writes tags needs `ec2:CreateTags` too.
             let named = message.split_once("to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
-            let action = named.map_or_else(|| format!("{}:{api}", service(api)), tidy);
+            let action = named.map_or_else(|| format!("{}:{api}", Service::of(api).word()), tidy);
             format!("allow the IAM action `{action}` for these credentials")
         }
         "OptInRequired" => format!("the account has not enabled `{region}`: enable the region, or name another"),
@@ -231,9 +244,19 @@ fn hint(code: &str, message: &str, api: &str, region: &str) -> Option<String> {
             "the credentials have expired or this machine's clock is wrong: log in again, or set the clock".to_owned()
         }
         "SignatureDoesNotMatch" => "the secret key does not belong to the access key: check both".to_owned(),
-        "OperationNotPermitted" => "the object is protected in AWS: switch its protection off first".to_owned(),
+        "OperationNotPermitted" if Service::of(api) == Service::Ec2 => {
+            "the object is protected in AWS: switch its protection off first".to_owned()
+        }
         "InsufficientInstanceCapacity" => "name another zone or type, or try later".to_owned(),
         "PendingVerification" | "Blocked" => "AWS holds this account back: ask AWS support".to_owned(),
+        "CertificateNotFound" => {
+            format!("name a certificate of IAM, or one of ACM that is issued and in `{region}`")
+        }
+        "InvalidSubnet" => {
+            "attach an internet gateway to the VPC, or make the balancer `scheme = \"internal\"`".to_owned()
+        }
+        "TooManyLoadBalancers" => "raise the quota in Service Quotas, or remove what is not needed".to_owned(),
+        "TooManyTags" => "write fewer tags on the balancer".to_owned(),
         limit if limit.ends_with("LimitExceeded") && limit != "RequestLimitExceeded" => {
             "raise the quota in Service Quotas, or remove what is not needed".to_owned()
         }
@@ -249,11 +272,12 @@ fn tidy(message: &str) -> String {
     line.trim_end_matches(['.', ' ']).to_owned()
 }
 
-/// The request's id as EC2 prints it in the document of an error; the SDK reads the one in the answer's head only.
+/// The request's id as it is printed in the document of an error, `RequestID` by EC2 and `RequestId` by the others; the SDK
+/// reads the one in the answer's head only.
 fn printed_id<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let text = std::str::from_utf8(error.raw_response()?.body().bytes()?).ok()?;
-    let (_, behind) = text.split_once("<RequestID>")?;
-    behind.split_once("</RequestID>").map(|(id, _)| id.trim().to_owned())
+    let (_, behind) = text.split_once("<RequestID>").or_else(|| text.split_once("<RequestId>"))?;
+    behind.split_once("</RequestI").map(|(id, _)| id.trim().to_owned())
 }
 
 /// The first words of an answer that is not what the API promises, an HTML page for one.
@@ -306,6 +330,14 @@ mod tests {
             ("DependencyViolation", "", 400, Class::InUse, Remedy::Released),
             ("InvalidInstanceID", "The pending instance 'i-1'", 400, Class::WrongState, Remedy::Settled),
             ("InvalidInstanceID", "multiple interfaces", 400, Class::Invalid, Remedy::Report),
+            ("LoadBalancerNotFound", "", 400, Class::NotFound, Remedy::Fresh),
+            ("CertificateNotFound", "", 400, Class::NotFound, Remedy::Settled),
+            ("InvalidInstance", "", 400, Class::NotFound, Remedy::Fresh),
+            ("DuplicateListener", "", 400, Class::AlreadyExists, Remedy::Released),
+            ("InvalidConfigurationRequest", "", 409, Class::WrongState, Remedy::Released),
+            ("DependencyThrottle", "", 400, Class::Throttled, Remedy::SlowDown),
+            ("Throttling", "", 400, Class::Throttled, Remedy::SlowDown),
+            ("TooManyTags", "", 400, Class::Quota, Remedy::Report),
             ("InternalError", "", 500, Class::Transient, Remedy::Again),
             ("NeverHeardOf", "", 500, Class::Transient, Remedy::Again),
             ("NeverHeardOf", "", 400, Class::Invalid, Remedy::Report),
@@ -322,6 +354,11 @@ mod tests {
         let text = |message| hint("UnauthorizedOperation", message, "RunInstances", "eu-west-1");
         let plain = text("You are not authorized to perform this operation.");
         assert_eq!(plain.as_deref(), Some("allow the IAM action `ec2:RunInstances` for these credentials"));
+        let balancer = hint("AccessDenied", "no", "AddTags", "eu-west-1");
+        assert_eq!(
+            balancer.as_deref(),
+            Some("allow the IAM action `elasticloadbalancing:AddTags` for these credentials")
+        );
         let named = text("User: x is not authorized to perform: ec2:CreateTags on resource: y");
         assert_eq!(named.as_deref(), Some("allow the IAM action `ec2:CreateTags` for these credentials"));
     }

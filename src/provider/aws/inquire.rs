@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, Image as ListedImage, InstanceAttributeName};
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, Filter, Image as ListedImage, InstanceAttributeName, NetworkInterface,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -14,8 +16,8 @@ use crate::model::id::{ImageId, VpcId};
 use crate::model::tags::matches;
 use crate::model::{CloudId, Kind, Region};
 use crate::port::{Class, ProviderError};
-use crate::resources::snapshot::{Answer, Image, InstanceType, Question};
-use crate::resources::{ImageQuery, elastic_ip, instance, key_pair, security_group};
+use crate::resources::snapshot::{Answer, Holder, Image, InstanceType, Question};
+use crate::resources::{ImageQuery, elastic_ip, instance, key_pair, load_balancer, security_group};
 
 /// How many types a page has at most; `DescribeInstanceTypes` takes no more.
 const TYPES: i32 = 100;
@@ -73,7 +75,11 @@ impl Batch {
             }
             // Nothing keeps these from going: AWS takes an address from an instance that is terminated, and a key pair
             // is no more than a name at launch.
-            Question::Holders { kind: Kind::KeyPair | Kind::ElasticIp | Kind::Instance, region: _, id: _ } => {
+            Question::Holders {
+                kind: Kind::KeyPair | Kind::ElasticIp | Kind::Instance | Kind::LoadBalancer,
+                region: _,
+                id: _,
+            } => {
                 self.answers.insert(question.clone(), Answer::Holders(Vec::new()));
             }
             Question::Image { region: _, id } => {
@@ -92,7 +98,7 @@ impl Batch {
     async fn ask(mut self, gate: &Gate, region: &Region) -> Result<BTreeMap<Question, Answer>, ProviderError> {
         let single = self.single.iter().map(|question| async move { single(gate, question).await });
         let (groups, images, types, single) = tokio::join!(
-            security_group::aws::holders(gate, &self.groups),
+            Box::pin(group_holders(gate, &self.groups)),
             images_by_id(gate, &self.images),
             types_by_name(gate, &self.types),
             listing::together(single.collect()),
@@ -120,6 +126,24 @@ impl Batch {
     }
 }
 
+/// Who holds groups. A balancer's interfaces stand for the balancer; those that one left behind, and those of instances
+/// that have ended, go by themselves.
+async fn group_holders(
+    gate: &Gate,
+    ids: &BTreeSet<CloudId>,
+) -> Result<BTreeMap<CloudId, BTreeSet<Holder>>, ProviderError> {
+    let whose = |interface: &NetworkInterface| load_balancer::aws::holder(gate, interface);
+    let mut held = Box::pin(security_group::aws::holders(gate, ids, whose)).await?;
+    let objects: BTreeSet<CloudId> = held.values().flatten().filter_map(|holder| holder.object.clone()).collect();
+    let (mut gone, ended) =
+        tokio::try_join!(load_balancer::aws::gone(gate, &objects), instance::aws::ended(gate, &objects))?;
+    gone.extend(ended);
+    for holders in held.values_mut() {
+        holders.retain(|holder| holder.object.as_ref().is_none_or(|object| !gone.contains(object)));
+    }
+    Ok(held)
+}
+
 /// A question that takes a call of its own; none for the others.
 async fn single(gate: &Gate, question: &Question) -> Result<Option<Answer>, ProviderError> {
     Ok(Some(match question {
@@ -139,6 +163,7 @@ async fn named(gate: &Gate, kind: Kind, vpc: Option<&VpcId>, name: &str) -> Resu
         Kind::SecurityGroup => security_group::aws::named(gate, vpc, name).await,
         Kind::ElasticIp => elastic_ip::aws::named(gate, vpc, name).await,
         Kind::Instance => instance::aws::named(gate, vpc, name).await,
+        Kind::LoadBalancer => load_balancer::aws::named(gate, vpc, name).await,
     }
 }
 

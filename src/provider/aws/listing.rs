@@ -59,12 +59,16 @@ impl Select<'_> {
     /// anything (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>).
     #[must_use]
     pub fn takes(&self, object: &Object, name: Option<&str>) -> bool {
+        self.means(&object.id, &object.tags, name)
+    }
+
+    /// The same of an object that is not read to the end yet.
+    #[must_use]
+    pub fn means(&self, id: &CloudId, listed: &Tags, name: Option<&str>) -> bool {
         match self {
-            Self::Owned(stack) => object.tags.get(tags::STACK).is_some_and(|value| value == stack.as_str()),
-            Self::Ids(ids) => ids.contains(&object.id),
-            Self::Called(called) => {
-                called.contains(object.id.as_str()) || name.is_some_and(|name| called.contains(name))
-            }
+            Self::Owned(stack) => listed.get(tags::STACK).is_some_and(|value| value == stack.as_str()),
+            Self::Ids(ids) => ids.contains(id),
+            Self::Called(called) => called.contains(id.as_str()) || name.is_some_and(|name| called.contains(name)),
         }
     }
 }

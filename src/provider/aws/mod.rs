@@ -11,14 +11,16 @@ use crate::model::{AccountId, CloudId, Kind, Region};
 use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope};
 use crate::resources::registry::{Action, Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
-use crate::resources::{elastic_ip, instance, key_pair, security_group};
+use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
 
 pub mod client;
 pub mod error;
+pub mod health;
 mod inquire;
 pub mod listing;
 mod observe;
 pub mod retry;
+pub mod service;
 pub mod throttle;
 pub mod wait;
 
@@ -151,6 +153,15 @@ async fn list(gate: &Gate, kind: Kind, select: Select<'_>) -> Result<Vec<Object>
         Kind::SecurityGroup => security_group::aws::list(gate, select).await,
         Kind::ElasticIp => elastic_ip::aws::list(gate, select).await,
         Kind::Instance => instance::aws::list(gate, select).await,
+        Kind::LoadBalancer => load_balancer::aws::list(gate, select).await,
+    }
+}
+
+/// The objects with who is in service, of kinds that send traffic to others.
+async fn with_health(gate: &Gate, kind: Kind, objects: Vec<Object>) -> Result<Vec<Object>, ProviderError> {
+    match kind {
+        Kind::LoadBalancer => load_balancer::aws::with_health(gate, objects).await,
+        Kind::KeyPair | Kind::SecurityGroup | Kind::ElasticIp | Kind::Instance => Ok(objects),
     }
 }
 
@@ -182,6 +193,7 @@ impl Provider for Aws {
             Action::SecurityGroup(action) => security_group::aws::perform(&gate, call, action, known).await,
             Action::ElasticIp(action) => elastic_ip::aws::perform(&gate, call, action, known).await,
             Action::Instance(action) => instance::aws::perform(&gate, call, action, known).await,
+            Action::LoadBalancer(action) => load_balancer::aws::perform(&gate, call, action, known).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::client::Gate;
 use super::listing::{self, PAGE, Select};
 use super::retry::Ask;
-use super::{Aws, list};
+use super::{Aws, list, with_health};
 use crate::model::id::{SubnetId, VpcId, ZoneName};
 use crate::model::net::Cidr;
 use crate::model::{Kind, Region, StackName};
@@ -63,10 +63,16 @@ async fn look(aws: &Aws, region: &Region, scope: &Scope) -> Look {
     let kinds = Kind::ALL.into_iter().map(|kind| async move {
         let wanted = scope.named.iter().filter(|wanted| wanted.kind == kind && wanted.region == *region);
         let called: BTreeSet<String> = wanted.map(|wanted| wanted.called.clone()).collect();
-        (kind, owned_and_called(gate, kind, &scope.stack, &called).await)
+        (kind, kept(gate, kind, scope, &called).await)
     });
     let (kinds, facts) = tokio::join!(listing::together(kinds.collect()), facts(gate));
     Look { kinds, facts }
+}
+
+/// A kind's objects, with who is in service where that is asked.
+async fn kept(gate: &Gate, kind: Kind, scope: &Scope, called: &BTreeSet<String>) -> Result<Vec<Object>, ProviderError> {
+    let objects = owned_and_called(gate, kind, &scope.stack, called).await?;
+    if scope.health { with_health(gate, kind, objects).await } else { Ok(objects) }
 }
 
 /// A kind's objects: the stack's own, and those that the spec names.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::service::Service;
+
 /// How much of AWS's allowance we take.
 const SHARE: f64 = 0.8;
 
@@ -27,10 +29,15 @@ impl Allowance {
         Self { burst, refill }
     }
 
-    /// AWS's allowance for an API, as its throttling page lists it.
+    /// AWS's allowance for an API, as its throttling page lists it. Load balancing has buckets of its own, of which no page
+    /// gives the size: what is taken for them stays well below what others report to be refused.
     #[must_use]
     pub fn of(api: &str) -> Self {
         match api {
+            read if Service::of(read) == Service::LoadBalancing && read.starts_with("Describe") => {
+                Self::new(50.0, 10.0)
+            }
+            write if Service::of(write) == Service::LoadBalancing => Self::new(20.0, 5.0),
             "RunInstances" | "StartInstances" => Self::new(5.0, 2.0),
             "TerminateInstances" | "AssociateIamInstanceProfile" | "ModifyNetworkInterfaceAttribute" => {
                 Self::new(100.0, 5.0)

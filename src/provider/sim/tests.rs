@@ -33,6 +33,7 @@ pub(crate) fn scope() -> Scope {
         regions: BTreeSet::from([here()]),
         all_regions: false,
         named: BTreeSet::new(),
+        health: false,
     }
 }
 
@@ -102,6 +103,31 @@ async fn it_lists_the_stack_and_what_the_spec_names() {
     let listed = sim.observe(&Scope { named: BTreeSet::from([group]), ..scope() }).await.unwrap();
     let kinds: Vec<Kind> = listed.objects.iter().map(Object::kind).collect();
     assert_eq!(kinds, [Kind::SecurityGroup, Kind::ElasticIp]);
+}
+
+#[tokio::test]
+async fn health_is_told_where_it_is_asked_for() {
+    let fresh = World::default();
+    let subnet = fresh.region(&here()).facts().subnets.first().unwrap().clone();
+    let text = serde_json::json!({"format_version": 1, "regions": {"eu-west-1": {"objects": [
+        {"id": "sg-0000aaaa", "region": "eu-west-1", "body": {"security_group": {"name": "web", "vpc": subnet.vpc}}},
+        {"id": "eu-west-1/front", "region": "eu-west-1", "tags": {tags::STACK: "shop"}, "body": {"load_balancer": {
+            "name": "front", "dns_name": "front-1.eu-west-1.elb.amazonaws.com", "scheme": "internet-facing",
+            "vpc": subnet.vpc, "subnets": [subnet.id], "security_groups": ["sg-0000aaaa"],
+            "listeners": {"80": {"protocol": "http", "instance_port": 80, "instance_protocol": "http"}},
+            "health_check": {
+                "target": "TCP:80", "interval": 30, "timeout": 5, "unhealthy_after": 2, "healthy_after": 10},
+            "instances": ["i-0000aaaa"], "attributes": {"cross_zone": true, "idle_timeout": 60}}}}
+    ]}}});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("world.json");
+    std::fs::write(&path, text.to_string()).unwrap();
+    let sim = Sim::open(&path).unwrap();
+    for (health, told) in [(false, false), (true, true)] {
+        let seen = sim.observe(&Scope { health, ..scope() }).await.unwrap();
+        let text = serde_json::to_string(&seen.objects).unwrap();
+        assert_eq!(text.contains("Instance is in terminated state."), told, "{text}");
+    }
 }
 
 #[tokio::test]

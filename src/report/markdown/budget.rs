@@ -11,6 +11,8 @@ pub(super) enum Rank {
     Steps,
     /// What differs within a change: how hard it hits, and how much its verb does.
     Details(Impact, u8),
+    /// Who changes in which turn.
+    Turns,
     /// That something changes.
     Row(Impact, u8),
     /// What becomes reachable.
@@ -116,6 +118,7 @@ fn leave_out(sections: &[Section], placed: &[(usize, Turn, &Piece)], budget: usi
 struct LeftOut {
     steps: usize,
     details: usize,
+    turns: usize,
     rows: usize,
     opened: usize,
     risks: usize,
@@ -127,6 +130,7 @@ impl LeftOut {
         match piece.rank {
             Rank::Steps => self.steps += piece.count,
             Rank::Details(..) => self.details += piece.count,
+            Rank::Turns => self.turns += piece.count,
             Rank::Row(..) => self.rows += piece.count,
             Rank::Opened => self.opened += piece.count,
             Rank::Risk(_) => self.risks += piece.count,
@@ -137,12 +141,13 @@ impl LeftOut {
 
     /// How many, and how to see them; nothing when nothing is left out.
     fn line(&self) -> String {
-        let Self { steps, details, rows, opened, risks, exposures } = *self;
+        let Self { steps, details, turns, rows, opened, risks, exposures } = *self;
         let parts: Vec<String> = [
             (exposures, "", "exposure"),
             (risks, "", "risk"),
             (opened, "", "rule"),
             (rows, "the rows of ", "change"),
+            (turns, "", "turn"),
             (details, "the details of ", "change"),
             (steps, "the order of ", "call"),
         ]

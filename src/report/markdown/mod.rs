@@ -10,9 +10,9 @@ use std::fmt::Write;
 use super::document::{ChangeDoc, GoalDoc, PlanDoc, Risk, World};
 use super::edges;
 use super::style::safe;
-use super::words::{mark, range, risk_rows, stories, sums};
+use super::words::{in_turn, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
-use crate::plan::{LeftOver, Verb};
+use crate::plan::{LeftOver, Roll, Turn, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 use budget::{Piece, Rank, Section, fit};
 use escape::{code, fence, prose};
@@ -47,6 +47,7 @@ pub fn plan(doc: &PlanDoc, budget: usize) -> String {
     sections.push(Section::list("What goes", doc.changes.iter().filter_map(|change| going(change, doc)).collect()));
     sections.push(Section::list("Risk", risks(doc)));
     sections.push(Section::list("What becomes reachable", doc.changes.iter().flat_map(opened).collect()));
+    sections.extend(doc.rolls.iter().map(roll));
     sections.push(Section::list("Kept, as protected or needed by what is", kept(doc)));
     sections.push(table(doc));
     sections.push(Section {
@@ -159,6 +160,21 @@ fn opened(change: &ChangeDoc) -> Vec<Piece> {
     let line =
         |text: String| Piece::new(Rank::Opened, format!("- {} {}\n", code(&change.address.to_string()), code(&text)));
     change.fields.iter().filter_map(entry).map(line).collect()
+}
+
+/// Who changes in which turn, and how long that may take.
+fn roll(roll: &Roll) -> Section {
+    let turns = roll.turns.iter().enumerate();
+    let head = format!(
+        "#### Members of {} change in turns\n\nNever fewer than {} of {} in service by our doing.\n\n",
+        code(&roll.by.to_string()),
+        roll.min_healthy,
+        roll.members
+    );
+    let piece = |(number, turn): (usize, &Vec<Turn>)| {
+        Piece::new(Rank::Turns, format!("{}. {}\n", number + 1, prose(&in_turn(turn))))
+    };
+    Section { head, pieces: turns.map(piece).collect(), foot: "\n" }
 }
 
 fn kept(doc: &PlanDoc) -> Vec<Piece> {

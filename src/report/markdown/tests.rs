@@ -79,6 +79,7 @@ fn empty() -> PlanDoc {
         refusals: Vec::new(),
         risks: Vec::new(),
         exposures: Vec::new(),
+        rolls: Vec::new(),
         changes: Vec::new(),
         retained: Vec::new(),
         unseen: Vec::new(),
@@ -126,6 +127,7 @@ fn busy() -> PlanDoc {
         (0..3).map(|n| ChangeDoc { summary: "t3.small".to_owned(), ..change(Verb::Create, &format!("web-{n}")) });
     let risk = |impact, name: &str| Risk { impact, address: address(name), text: "it | goes".to_owned() };
     let step = |step, after| StepDoc {
+        about: String::new(),
         step,
         title: "run".to_owned(),
         address: address("web-0"),
@@ -141,7 +143,7 @@ fn busy() -> PlanDoc {
         regions: ["eu-west-1", "us-east-1"].into_iter().map(|name| Region::new(name).unwrap()).collect(),
         summary: Summary { create: 3, steps: 2, longest_chain: 2, impact: Impact::DataLoss, ..Summary::default() },
         refusals: vec![
-            Refusal::new(RefusalKind::Quota, &address("web"), "`min_healthy = 2` leaves no room\nfor @octocat")
+            Refusal::new(RefusalKind::Capacity, &address("web"), "`min_healthy = 2` leaves no room\nfor @octocat")
                 .hint("add a member"),
             Refusal { kind: RefusalKind::Guard, address: None, message: "another account".to_owned(), hint: None },
         ],
@@ -425,7 +427,7 @@ fn inspect(page: &str, sums: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_breaks_out_and_what_matters_is_there(doc in any_plan(), share in 0..=110_usize) {

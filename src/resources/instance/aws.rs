@@ -1,6 +1,6 @@
 //! Instances on AWS: listing them with their boot volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use aws_sdk_ec2::types::{
@@ -71,6 +71,20 @@ async fn tagged_volumes(gate: &Gate, select: Select<'_>) -> Result<BTreeMap<Clou
         }
         Select::Ids(_) | Select::Called(_) => Ok(BTreeMap::new()),
     }
+}
+
+/// Which of these objects are instances that are terminated. Listings of their interfaces may lag.
+///
+/// # Errors
+/// What AWS answers.
+pub async fn ended(gate: &Gate, objects: &BTreeSet<CloudId>) -> Result<BTreeSet<CloudId>, ProviderError> {
+    let ids = objects.iter().map(CloudId::as_str).filter(|id| id.starts_with(KEYS.prefix));
+    let mut ended = BTreeSet::new();
+    for mut filters in listing::chunks(KEYS.id, ids) {
+        filters.push(listing::filter("instance-state-name", ["terminated"]));
+        ended.extend(instances(gate, &filters).await?.into_iter().filter_map(|one| one.instance_id).map(CloudId::new));
+    }
+    Ok(ended)
 }
 
 async fn read_volumes(gate: &Gate, filters: Vec<Filter>) -> Result<BTreeMap<CloudId, Volume>, ProviderError> {

@@ -64,7 +64,9 @@ impl Resource for Instance {
                 drafts.push(Draft::new("lift termination protection", Wave::Remove, on.clone(), lift));
             }
             let terminate = Draft::new("terminate", Wave::Remove, on.clone(), Action::Terminate);
-            if cx.succeeded {
+            if cx.succeeded && cx.is_spared() {
+                cx.note(Impact::None, "requests under way end before it goes");
+            } else if cx.succeeded {
                 cx.note(Impact::Reconnect, format!("connections to {} break when it goes", have.id));
             } else {
                 cx.note(Impact::Downtime, format!("{} is terminated", have.id));
@@ -310,7 +312,7 @@ fn restart(
     }
     let on = Some(have.id.clone());
     let mut push = |title, action, timeout: bool| {
-        let draft = Draft { interrupts: true, ..Draft::new(title, Wave::Update, on.clone(), action) };
+        let draft = Draft { interrupts: !down, ..Draft::new(title, Wave::Update, on.clone(), action) };
         let timeout = if timeout { cx.common.timeout.unwrap_or(create::BOOT) } else { draft.timeout };
         delta.drafts.push(Draft { timeout, ..draft });
     };
@@ -329,7 +331,7 @@ fn restart(
         push("set user data", Action::SetUserData(data), false);
     }
     push("start", Action::Start, true);
-    delta.drafts.push(Draft { interrupts: true, ..create::await_running(Some(have.id.clone()), Wave::Update, cx) });
+    delta.drafts.push(Draft { interrupts: !down, ..create::await_running(Some(have.id.clone()), Wave::Update, cx) });
     renew(have, delta);
 }
 
@@ -343,7 +345,11 @@ fn renew(have: &Seen<'_, Observed>, delta: &mut Delta<Action>) {
 
 /// What a stop costs.
 fn note_stop(have: &Seen<'_, Observed>, cx: &Context<'_>) {
-    cx.note(Impact::Downtime, "it does not answer between stop and start");
+    if cx.is_spared() {
+        cx.note(Impact::None, "whoever sends it traffic stops before it stops, and goes on once it is healthy");
+    } else {
+        cx.note(Impact::Downtime, "it does not answer between stop and start");
+    }
     if let Some(address) = have.body.public_ip.filter(|_| !have.body.public_ip_is_elastic) {
         let text = format!("its public address {address} is lost and another comes; {} stays", have.body.private_ip);
         cx.note(Impact::Reconnect, text);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{IpPermission, SecurityGroup as Listed, SecurityGroupRule, UserIdGroupPair};
+use aws_sdk_ec2::types::{IpPermission, NetworkInterface, SecurityGroup as Listed, SecurityGroupRule, UserIdGroupPair};
 
 use super::Observed;
 use super::state::{Direction, ObservedRule, Peer, Rule};
@@ -206,17 +206,19 @@ async fn find(gate: &Gate, vpc: Option<&VpcId>, wanted: &str) -> Result<Option<(
     Ok(found.and_then(|group| Some((CloudId::new(group.group_id()?), listing::from_wire(group.tags.as_deref())))))
 }
 
-/// Who keeps each of these groups from going: interfaces in them, and other groups whose rules name them.
+/// Who keeps each of these groups from going: interfaces in them, and other groups whose rules name them. `whose` says of
+/// an interface to which object of another kind it belongs, where that is not an instance.
 ///
 /// # Errors
 /// What AWS answers.
 pub async fn holders(
     gate: &Gate,
     ids: &BTreeSet<CloudId>,
+    whose: impl Fn(&NetworkInterface) -> Option<Holder> + Sync,
 ) -> Result<BTreeMap<CloudId, BTreeSet<Holder>>, ProviderError> {
     let mut all: BTreeMap<CloudId, BTreeSet<Holder>> = BTreeMap::new();
     let (interfaces, ingress, egress) = tokio::try_join!(
-        interfaces(gate, ids),
+        interfaces(gate, ids, &whose),
         referring(gate, "ip-permission.group-id", ids),
         referring(gate, "egress.ip-permission.group-id", ids),
     )?;
@@ -229,7 +231,11 @@ pub async fn holders(
 }
 
 /// The network interfaces in these groups.
-async fn interfaces(gate: &Gate, ids: &BTreeSet<CloudId>) -> Result<Vec<(CloudId, Holder)>, ProviderError> {
+async fn interfaces(
+    gate: &Gate,
+    ids: &BTreeSet<CloudId>,
+    whose: &(impl Fn(&NetworkInterface) -> Option<Holder> + Sync),
+) -> Result<Vec<(CloudId, Holder)>, ProviderError> {
     let doing = &gate.doing("DescribeNetworkInterfaces");
     let mut holders = Vec::new();
     for filters in &listing::chunks("group-id", ids.iter().map(CloudId::as_str)) {
@@ -242,24 +248,27 @@ async fn interfaces(gate: &Gate, ids: &BTreeSet<CloudId>) -> Result<Vec<(CloudId
             Ok((page.network_interfaces, page.next_token))
         });
         for interface in listed.await? {
-            let instance = interface.attachment().and_then(|tie| tie.instance_id()).filter(|id| !id.is_empty());
-            let what = match (instance, interface.description().filter(|text| !text.is_empty())) {
-                (Some(instance), _) => format!("network interface of instance {instance}"),
-                (None, Some(text)) => format!("network interface \"{text}\""),
-                (None, None) => {
-                    format!(
-                        "network interface of {}",
-                        interface.requester_id().or(interface.owner_id()).unwrap_or("nobody")
-                    )
-                }
-            };
-            let id = CloudId::new(interface.network_interface_id().unwrap_or_default());
-            let holder = Holder { id, what, object: instance.map(CloudId::new) };
+            let holder = whose(&interface).unwrap_or_else(|| holder(&interface));
             let groups = interface.groups().iter().filter_map(|group| group.group_id());
             holders.extend(groups.map(|group| (CloudId::new(group), holder.clone())));
         }
     }
     Ok(holders)
+}
+
+/// What is known of an interface by itself.
+fn holder(interface: &NetworkInterface) -> Holder {
+    let instance = interface.attachment().and_then(|tie| tie.instance_id()).filter(|id| !id.is_empty());
+    let what = match (instance, interface.description().filter(|text| !text.is_empty())) {
+        (Some(instance), _) => format!("network interface of instance {instance}"),
+        (None, Some(text)) => format!("network interface \"{text}\""),
+        (None, None) => {
+            let whose = interface.requester_id().or(interface.owner_id()).unwrap_or("nobody");
+            format!("network interface of {whose}")
+        }
+    };
+    let id = CloudId::new(interface.network_interface_id().unwrap_or_default());
+    Holder { id, what, object: instance.map(CloudId::new) }
 }
 
 /// The groups whose rules name these groups.

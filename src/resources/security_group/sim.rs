@@ -247,6 +247,18 @@ fn delete(turn: &mut Turn<'_>) -> Result<Outputs, WorldError> {
         let why = format!("`{id}` is held by {shown}{more}");
         return Err(WorldError::new(Trouble::InUse, "DependencyViolation", why));
     }
+    outlast_remnants(turn, &id)?;
     turn.place.remove(&id);
     Ok(Outputs::new())
+}
+
+/// Lets the time pass while only what deleted objects left behind holds the group: that goes by itself, and a client tries
+/// again until it has gone.
+fn outlast_remnants(turn: &mut Turn<'_>, id: &CloudId) -> Result<(), WorldError> {
+    let Some(remnant) = turn.place.remnant(id).cloned() else { return Ok(()) };
+    if turn.outlast(remnant.until) {
+        return Ok(());
+    }
+    let why = format!("`{id}` is held by {}", remnant.what);
+    Err(WorldError::new(Trouble::InUse, "DependencyViolation", why))
 }

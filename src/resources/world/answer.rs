@@ -114,6 +114,7 @@ fn holder(object: &Object) -> Holder {
         Kind::SecurityGroup => format!("rule of security group {}", object.id),
         Kind::ElasticIp => format!("address {}", object.id),
         Kind::KeyPair => format!("key pair {}", object.id),
+        Kind::LoadBalancer => format!("network interface of load balancer {}", object.id),
     };
     Holder { id: object.id.clone(), what, object: Some(object.id.clone()) }
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::{RegionWorld, Slot, World, dispatch};
 use crate::model::CloudId;
+use crate::resources::load_balancer;
 use crate::resources::registry::{Body, Object};
 
 impl World {
@@ -45,9 +46,17 @@ impl RegionWorld {
                 problems.extend(self.seat_problem(&object.id, &seat, address));
             }
             problems.extend(self.instance_problems(object));
+            if let Body::LoadBalancer(body) = &object.body {
+                problems.extend(load_balancer::sim::problems(self, &object.id, body));
+            }
         }
         for id in self.all_unlisted().filter(|id| self.object(id).is_none()) {
             problems.push(format!("more is known of `{id}`, which does not exist"));
+        }
+        for remnant in self.remnants() {
+            for held in remnant.holds.iter().filter(|held| self.object(held).is_none()) {
+                problems.push(format!("{} hold `{held}`, which does not exist", remnant.what));
+            }
         }
         problems
     }

@@ -1,13 +1,13 @@
 //! The one place where the simulated kinds meet. Everything here is dispatch.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Outputs, PublicPool, RegionWorld, Slot, Turn, WorldError};
+use super::{Machine, Outputs, PublicPool, RegionWorld, Slot, Turn, WorldError};
 use crate::model::{CloudId, Kind, Owner};
+use crate::resources::load_balancer::state::Health;
 use crate::resources::registry::{Action, Body, Object};
-use crate::resources::{elastic_ip, instance, key_pair, security_group};
-
-pub(super) use crate::resources::instance::sim::Unlisted;
+use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
 
 /// Carries out an action.
 pub(super) fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldError> {
@@ -16,6 +16,7 @@ pub(super) fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, W
         Action::SecurityGroup(action) => security_group::sim::perform(turn, action),
         Action::ElasticIp(action) => elastic_ip::sim::perform(turn, action),
         Action::Instance(action) => instance::sim::perform(turn, action),
+        Action::LoadBalancer(action) => load_balancer::sim::perform(turn, action),
     }
 }
 
@@ -26,6 +27,7 @@ pub(super) const fn api(action: &Action) -> &'static str {
         Action::SecurityGroup(action) => security_group::sim::api(action),
         Action::ElasticIp(action) => elastic_ip::sim::api(action),
         Action::Instance(action) => instance::sim::api(action),
+        Action::LoadBalancer(action) => load_balancer::sim::api(action),
     }
 }
 
@@ -36,6 +38,7 @@ pub(super) fn slots(object: &Object) -> Vec<Slot> {
         Body::SecurityGroup(body) => security_group::sim::slots(body),
         Body::ElasticIp(body) => elastic_ip::sim::slots(body),
         Body::Instance(body) => instance::sim::slots(body),
+        Body::LoadBalancer(body) => load_balancer::sim::slots(body),
     };
     if let Some(Owner { stack, address, generation, origin: _ }) = object.owner()
         && !is_going(object)
@@ -51,6 +54,7 @@ pub(super) fn holds(object: &Object) -> Vec<CloudId> {
         Body::KeyPair(_) | Body::ElasticIp(_) => Vec::new(),
         Body::SecurityGroup(body) => security_group::sim::holds(&object.id, body),
         Body::Instance(body) => instance::sim::holds(body),
+        Body::LoadBalancer(body) => load_balancer::sim::holds(body),
     }
 }
 
@@ -60,6 +64,7 @@ pub(super) fn names(object: &Object) -> Vec<String> {
         Body::KeyPair(body) => vec![body.name.clone()],
         Body::SecurityGroup(body) => vec![body.name.clone()],
         Body::ElasticIp(body) => vec![body.public_ip.to_string()],
+        Body::LoadBalancer(body) => vec![body.name.clone()],
         Body::Instance(_) => object.tags.get("Name").cloned().into_iter().collect(),
     }
 }
@@ -67,7 +72,7 @@ pub(super) fn names(object: &Object) -> Vec<String> {
 /// The slot of an object's name; none for kinds without names.
 pub(super) fn name_slot(kind: Kind, vpc: Option<crate::model::id::VpcId>, name: &str) -> Option<Slot> {
     match kind {
-        Kind::KeyPair => Some(Slot::Name { kind, vpc: None, name: name.to_owned() }),
+        Kind::KeyPair | Kind::LoadBalancer => Some(Slot::Name { kind, vpc: None, name: name.to_owned() }),
         Kind::SecurityGroup => Some(Slot::Name { kind, vpc, name: name.to_lowercase() }),
         Kind::ElasticIp | Kind::Instance => None,
     }
@@ -76,30 +81,60 @@ pub(super) fn name_slot(kind: Kind, vpc: Option<crate::model::id::VpcId>, name: 
 /// Whether an object is on its way out.
 pub(super) fn is_going(object: &Object) -> bool {
     match &object.body {
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) => false,
+        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) | Body::LoadBalancer(_) => false,
         Body::Instance(body) => instance::sim::is_going(body),
     }
 }
 
 /// Brings what was under way with an object to its end.
 pub(super) fn ripen(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId) {
-    place.set_due(id, None);
+    // The kind is told first: it remembers when that was.
     instance::sim::ripen(place, pool, id);
+    place.set_due(id, None);
 }
 
 /// Whether the object takes an Elastic IP.
 pub(super) fn takes_address(place: &RegionWorld, id: &CloudId) -> Result<(), WorldError> {
     match place.object(id).map(|object| &object.body) {
         Some(Body::Instance(body)) => instance::sim::takes_address(id, body),
-        Some(Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_)) | None => {
-            Err(WorldError::missing(Kind::Instance, id))
-        }
+        Some(_) | None => Err(WorldError::missing(Kind::Instance, id)),
     }
 }
 
 /// Gives an instance's interface an Elastic IP, or takes it away.
 pub(super) fn wear(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId, elastic: Option<Ipv4Addr>) {
     instance::sim::wear(place, pool, id, elastic);
+}
+
+/// An instance, as those see it who send it traffic.
+pub(super) fn machine(place: &RegionWorld, id: &CloudId) -> Option<Machine> {
+    let Body::Instance(body) = &place.object(id)?.body else { return None };
+    let unlisted = place.unlisted(id);
+    let marked = unlisted.is_some_and(|unlisted| unlisted.unhealthy);
+    Some(Machine {
+        vpc: body.vpc.clone(),
+        zone: body.zone.clone(),
+        life: instance::sim::life(body, unlisted),
+        passes: !marked && !place.unhealthy_images().contains(&body.image),
+    })
+}
+
+/// How the members of a load balancer are at a time.
+pub(super) fn health(place: &RegionWorld, id: &CloudId, now: u64) -> BTreeMap<CloudId, Health> {
+    load_balancer::sim::health(place, id, now)
+}
+
+/// From when on each member of a load balancer serves; those who never will are left out.
+pub(super) fn outlook(place: &RegionWorld, id: &CloudId) -> BTreeMap<CloudId, u64> {
+    load_balancer::sim::outlook(place, id)
+}
+
+/// How many an action leaves in service, for those that may take some out.
+pub(super) const fn keeps(action: &Action) -> Option<u32> {
+    match action {
+        Action::KeyPair(_) | Action::SecurityGroup(_) | Action::ElasticIp(_) | Action::Instance(_) => None,
+        Action::LoadBalancer(action) => load_balancer::sim::keeps(action),
+    }
 }
 
 /// Loosens an Elastic IP from whatever it answers for.
@@ -111,7 +146,7 @@ pub(super) fn loosen(place: &mut RegionWorld, id: &CloudId) {
 pub(super) fn seat(object: &Object) -> Option<(CloudId, Ipv4Addr)> {
     match &object.body {
         Body::ElasticIp(body) => Some((body.association.as_ref()?.instance.clone()?, body.public_ip)),
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::Instance(_) => None,
+        _ => None,
     }
 }
 
@@ -123,6 +158,7 @@ pub(super) fn default_group(vpc: &crate::model::id::VpcId, own: &CloudId, rules:
 /// Completes what a hand-written object leaves out, and says when what is under way with it ends.
 pub(super) fn settle(place: &mut RegionWorld, id: &CloudId, clock: u64) {
     instance::sim::settle(place, id, clock);
+    load_balancer::sim::settle(place, id);
     let seat = place.object(id).and_then(seat).map_or_else(|| id.clone(), |(instance, _)| instance);
     let elastic = place.first(&Slot::Seat(seat.clone())).and_then(|address| place.object(address)).and_then(public_ip);
     if let Some(address) = elastic {
@@ -133,7 +169,7 @@ pub(super) fn settle(place: &mut RegionWorld, id: &CloudId, clock: u64) {
 /// The public address of an object.
 pub(super) fn public_ip(object: &Object) -> Option<Ipv4Addr> {
     match &object.body {
-        Body::KeyPair(_) | Body::SecurityGroup(_) => None,
+        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::LoadBalancer(_) => None,
         Body::ElasticIp(body) => Some(body.public_ip),
         Body::Instance(body) => body.public_ip,
     }

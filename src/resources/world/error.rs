@@ -52,6 +52,7 @@ impl WorldError {
             Kind::SecurityGroup => "InvalidGroup.NotFound",
             Kind::ElasticIp => "InvalidAllocationID.NotFound",
             Kind::Instance => "InvalidInstanceID.NotFound",
+            Kind::LoadBalancer => "LoadBalancerNotFound",
         };
         Self::new(Trouble::NotFound, code, format!("`{id}` does not exist"))
     }

@@ -1,12 +1,12 @@
 //! The world as a file: what users keep, and write by hand for examples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::Unlisted;
-use super::{Limits, PublicPool, RegionWorld, World};
+use super::{Limits, PublicPool, RegionWorld, Remnant, Unlisted, World};
+use crate::model::id::ImageId;
 use crate::model::{AccountId, CloudId, Region};
 use crate::resources::registry::Object;
 use crate::resources::snapshot::{Facts, Image};
@@ -35,6 +35,9 @@ pub struct WorldFile {
     /// The regions that were used.
     #[serde(default)]
     pub regions: BTreeMap<Region, RegionFile>,
+    /// Every call that took a member of a load balancer out of service unasked, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaches: Vec<String>,
 }
 
 /// One region of a world file.
@@ -50,12 +53,22 @@ pub struct RegionFile {
     /// Its images. A region that names none has every image that is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
+    /// The images whose instances never pass a health check.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unhealthy_images: BTreeSet<ImageId>,
+    /// Its certificates, with the second of the world's clock from which each is seen. A region that names none knows every
+    /// one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub certificates: BTreeMap<String, u64>,
     /// Its objects, owned and foreign.
     #[serde(default)]
     pub objects: Vec<Object>,
-    /// What no listing says of an instance.
+    /// What no listing says of an object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unlisted: BTreeMap<CloudId, Unlisted>,
+    /// What deleted objects left behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remnants: Vec<Remnant>,
     /// The client tokens that were used, and the instance that each made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tokens: BTreeMap<String, CloudId>,
@@ -73,11 +86,11 @@ impl TryFrom<WorldFile> for World {
     type Error = String;
 
     fn try_from(file: WorldFile) -> Result<Self, String> {
-        let WorldFile { format_version, account, clock, limits, addresses_given, regions } = file;
+        let WorldFile { format_version, account, clock, limits, addresses_given, regions, breaches } = file;
         if format_version != FORMAT_VERSION {
             return Err(format!("format version {format_version} is not {FORMAT_VERSION}, the one this program reads"));
         }
-        let mut world = Self { account, clock, limits, pool: addresses_given, regions: BTreeMap::new() };
+        let mut world = Self { account, clock, limits, pool: addresses_given, regions: BTreeMap::new(), breaches };
         for (name, region) in regions {
             let place = RegionWorld::read(name.clone(), region, clock)?;
             world.regions.insert(name, place);
@@ -89,7 +102,7 @@ impl TryFrom<WorldFile> for World {
 
 impl From<World> for WorldFile {
     fn from(world: World) -> Self {
-        let World { account, clock, limits, pool, regions } = world;
+        let World { account, clock, limits, pool, regions, breaches } = world;
         Self {
             format_version: FORMAT_VERSION,
             account,
@@ -97,6 +110,7 @@ impl From<World> for WorldFile {
             limits,
             addresses_given: pool,
             regions: regions.into_iter().map(|(name, region)| (name, region.into())).collect(),
+            breaches,
         }
     }
 }

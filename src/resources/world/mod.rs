@@ -23,13 +23,17 @@ mod place;
 mod region;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod turn;
+mod unlisted;
 
 pub use error::{Trouble, WorldError};
 pub use file::{RegionFile, WorldFile};
 pub use place::PublicPool;
 pub use region::{RegionWorld, Slot};
+pub use traffic::{Life, Machine};
 pub use turn::Turn;
+pub use unlisted::{Bytes, Remnant, Unlisted};
 
 /// What a call gave.
 pub type Outputs = BTreeMap<Output, String>;
@@ -52,9 +56,11 @@ pub struct World {
     limits: Limits,
     pool: PublicPool,
     regions: BTreeMap<Region, RegionWorld>,
+    breaches: Vec<String>,
 }
 
-/// The account's quotas (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>).
+/// The account's quotas (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-limits.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -64,11 +70,13 @@ pub struct Limits {
     pub addresses: usize,
     /// Groups of one network interface.
     pub groups_per_interface: usize,
+    /// Load balancers of a region.
+    pub balancers: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rules_per_group: 60, addresses: 5, groups_per_interface: 5 }
+        Self { rules_per_group: 60, addresses: 5, groups_per_interface: 5, balancers: 20 }
     }
 }
 
@@ -90,6 +98,7 @@ impl Default for World {
             limits: Limits::default(),
             pool: PublicPool::default(),
             regions: BTreeMap::new(),
+            breaches: Vec::new(),
         }
     }
 }
@@ -201,13 +210,15 @@ impl World {
     pub fn step(&mut self, call: &Call, known: &dyn Resolve) -> Result<Outputs, WorldError> {
         self.pass(1);
         self.region_mut(&call.region);
-        let Self { account, clock, limits, pool, regions } = self;
+        let Self { account, clock, limits, pool, regions, breaches } = self;
         let Some(place) = regions.get_mut(&call.region) else { return Ok(Outputs::new()) };
         if let Some(why) = place.unavailable() {
             return Err(WorldError::new(Trouble::Denied, "OptInRequired", why));
         }
+        let watch = traffic::Watch::begin(place);
         let mut turn = Turn { account, clock, limits, pool, place, call, known };
         let result = dispatch::perform(&mut turn, &call.action);
+        breaches.extend(watch.end(place, *clock, call, known));
         self.pass(0);
         result
     }
@@ -219,6 +230,7 @@ impl World {
             while let Some(id) = place.due(self.clock) {
                 dispatch::ripen(place, &mut self.pool, &id);
             }
+            place.clear_away(self.clock);
         }
     }
 }

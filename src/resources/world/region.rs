@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use super::dispatch::{self, Unlisted};
 use super::file::RegionFile;
-use super::place;
-use crate::model::id::{SubnetId, VpcId};
+use super::{Remnant, Unlisted, dispatch, place};
+use crate::model::id::{ImageId, SubnetId, VpcId};
 use crate::model::{Address, CloudId, Kind, Region, Tags};
 use crate::resources::registry::Object;
 use crate::resources::snapshot::{Facts, Image, Subnet, Vpc};
@@ -54,8 +53,11 @@ pub struct RegionWorld {
     unavailable: Option<String>,
     facts: Facts,
     images: Vec<Image>,
+    unhealthy_images: BTreeSet<ImageId>,
+    certificates: BTreeMap<String, u64>,
     objects: BTreeMap<CloudId, Object>,
     unlisted: BTreeMap<CloudId, Unlisted>,
+    remnants: Vec<Remnant>,
     tokens: BTreeMap<String, CloudId>,
     made: u64,
     slots: BTreeMap<Slot, BTreeSet<CloudId>>,
@@ -95,14 +97,28 @@ impl RegionWorld {
     }
 
     fn bare(name: Region, file: RegionFile) -> Self {
-        let RegionFile { unavailable, facts, images, objects: _, unlisted, tokens, made } = file;
+        let RegionFile {
+            unavailable,
+            facts,
+            images,
+            unhealthy_images,
+            certificates,
+            objects: _,
+            unlisted,
+            remnants,
+            tokens,
+            made,
+        } = file;
         Self {
             facts: facts.unwrap_or_else(|| place::usual_network(&name)),
             name,
             unavailable,
             images,
+            unhealthy_images,
+            certificates,
             objects: BTreeMap::new(),
             unlisted,
+            remnants,
             tokens,
             made,
             slots: BTreeMap::new(),
@@ -171,6 +187,29 @@ impl RegionWorld {
     /// Gives it other images.
     pub fn set_images(&mut self, images: Vec<Image>) {
         self.images = images;
+    }
+
+    /// The images whose instances never pass a health check.
+    #[must_use]
+    pub const fn unhealthy_images(&self) -> &BTreeSet<ImageId> {
+        &self.unhealthy_images
+    }
+
+    /// Says which images those are.
+    pub fn set_unhealthy_images(&mut self, images: BTreeSet<ImageId>) {
+        self.unhealthy_images = images;
+    }
+
+    /// From which second on a certificate is seen; none for one that never will be. A region that names no certificates
+    /// knows every one.
+    #[must_use]
+    pub fn certificate(&self, arn: &str) -> Option<u64> {
+        if self.certificates.is_empty() { Some(0) } else { self.certificates.get(arn).copied() }
+    }
+
+    /// Says which certificates there are, and from when on each is seen.
+    pub fn set_certificates(&mut self, certificates: BTreeMap<String, u64>) {
+        self.certificates = certificates;
     }
 
     /// One of its subnets.
@@ -257,6 +296,13 @@ impl RegionWorld {
         self.slots.get(slot)?.first()
     }
 
+    /// Everything of a kind whose names are its region's.
+    pub fn named(&self, kind: Kind) -> impl Iterator<Item = &CloudId> {
+        let from = Slot::Name { kind, vpc: None, name: String::new() };
+        let of_kind = move |slot: &Slot| matches!(slot, Slot::Name { kind: this, vpc: None, name: _ } if *this == kind);
+        self.slots.range(from..).take_while(move |(slot, _)| of_kind(slot)).flat_map(|(_, ids)| ids)
+    }
+
     /// Every slot with all who have it.
     pub(super) fn taken(&self) -> impl Iterator<Item = (&Slot, &BTreeSet<CloudId>)> {
         self.slots.iter()
@@ -307,7 +353,7 @@ impl RegionWorld {
         place::public_dns(&self.name, address)
     }
 
-    /// What no listing says of an instance.
+    /// What no listing says of an object.
     #[must_use]
     pub fn unlisted(&self, id: &CloudId) -> Option<&Unlisted> {
         self.unlisted.get(id)
@@ -318,10 +364,32 @@ impl RegionWorld {
         self.unlisted.entry(id.clone()).or_default()
     }
 
-    /// Forgets what no listing says of an instance.
+    /// Forgets what no listing says of an object.
     pub fn forget(&mut self, id: &CloudId) {
         self.set_due(id, None);
         self.unlisted.remove(id);
+    }
+
+    /// What deleted objects left behind.
+    #[must_use]
+    pub fn remnants(&self) -> &[Remnant] {
+        &self.remnants
+    }
+
+    /// What deleted objects left behind that holds an object, the one that stays longest.
+    #[must_use]
+    pub fn remnant(&self, held: &CloudId) -> Option<&Remnant> {
+        self.remnants.iter().filter(|remnant| remnant.holds.contains(held)).max_by_key(|remnant| remnant.until)
+    }
+
+    /// Leaves something behind for a while.
+    pub fn leave(&mut self, remnant: Remnant) {
+        self.remnants.push(remnant);
+    }
+
+    /// Clears away what stays no longer than this.
+    pub(super) fn clear_away(&mut self, clock: u64) {
+        self.remnants.retain(|remnant| clock < remnant.until);
     }
 
     /// Everything of which more is known than listings say.
@@ -374,8 +442,11 @@ impl From<RegionWorld> for RegionFile {
             unavailable,
             facts,
             images,
+            unhealthy_images,
+            certificates,
             objects,
             unlisted,
+            remnants,
             tokens,
             made,
             slots: _,
@@ -387,8 +458,11 @@ impl From<RegionWorld> for RegionFile {
             unavailable,
             facts: Some(facts),
             images,
+            unhealthy_images,
+            certificates,
             objects: objects.into_values().collect(),
             unlisted,
+            remnants,
             tokens,
             made,
         }

@@ -69,6 +69,25 @@ impl Turn<'_> {
         Err(WorldError::invalid(format!("the value of `{address}.{output}` has characters that may not fill a hole")))
     }
 
+    /// Lets the time pass until then, if the call may wait so long; otherwise as long as it may, and false.
+    #[must_use]
+    pub fn outlast(&mut self, until: u64) -> bool {
+        let patience = self.clock.saturating_add(self.call.timeout.0);
+        *self.clock = until.clamp(*self.clock, patience);
+        until <= patience
+    }
+
+    /// Lets the time pass until the last of these times, each with what AWS answers until then.
+    ///
+    /// # Errors
+    /// What AWS answers for the last of them, when the call may not wait so long.
+    pub fn outlast_all(&mut self, waits: impl IntoIterator<Item = (u64, WorldError)>) -> Result<(), WorldError> {
+        match waits.into_iter().max_by_key(|(until, _)| *until) {
+            Some((until, answer)) if !self.outlast(until) => Err(answer),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Changes the tags of the object that the call acts on.
     ///
     /// # Errors

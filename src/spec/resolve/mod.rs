@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::id::well_formed;
 use crate::model::tree::{Node, Span};
 use crate::model::{Address, Kind, Name, StackName};
-use crate::resources::registry::Desired;
+use crate::resources::registry::{self, Desired};
 use crate::resources::spec::{Claim, Lowering};
 use crate::resources::values::CommonSpec;
 use crate::resources::{Common, Group};
@@ -52,7 +52,7 @@ pub fn resolve(root: &Node, inputs: &Inputs<'_>) -> (Option<Stack>, Diagnostics)
     regions.extend(found.resources.values().map(|desired| desired.common.region.clone()));
     let stack = top.stack.map(|name| Stack {
         name,
-        origin: top.origin,
+        origin: top.origin.map(|origin| origin.value),
         account: top.account,
         regions,
         region: top.region,
@@ -137,6 +137,19 @@ fn is_id(text: &str) -> bool {
     text.split_once('-').is_some_and(|(sort, _)| well_formed(text, &format!("{sort}-")))
 }
 
+/// Tags that the service of a kind does not take, wherever they are written.
+fn check_tags(record: &Record, top: &Top, problems: &mut Diagnostics) {
+    let Some(characters) = registry::tag_characters(record.kind) else { return };
+    let own = record.common.tags.as_ref();
+    top.tags.check(own, &characters, problems);
+    if let Some(own) = own {
+        own.check(None, &characters, problems);
+    }
+    if let Some(origin) = &top.origin {
+        characters.check(&origin.value, origin.span, ", and `origin` is kept in one", problems);
+    }
+}
+
 /// What every object of a resource has.
 fn common(record: &Record, top: &Top, problems: &mut Diagnostics) -> Common {
     let CommonSpec { region: _, tags, protect, enabled: _, previously, adopt, keep, timeout } = &record.common;
@@ -157,6 +170,7 @@ fn common(record: &Record, top: &Top, problems: &mut Diagnostics) -> Common {
     {
         problems.push(Diagnostic::error("combination", before.span, "`previously` is the name it has now"));
     }
+    check_tags(record, top, problems);
     Common {
         region: record.region.clone(),
         tags: top.tags.under(tags.as_ref(), problems),

@@ -19,7 +19,7 @@ pub(super) struct Top {
     /// The stack; absent when it is missing or wrong, which is an error.
     pub(super) stack: Option<StackName>,
     /// Where the spec comes from.
-    pub(super) origin: Option<String>,
+    pub(super) origin: Option<At<String>>,
     /// The default region.
     pub(super) region: Option<Region>,
     /// Regions that discovery always looks at.
@@ -62,7 +62,9 @@ impl Top {
         let (plain, networks) = network.unwrap_or_default().per_region(region.as_ref(), problems);
         let top = Self {
             stack,
-            origin: fields.node("origin").and_then(|node| by_rule(node, "origin", origin, problems)),
+            origin: fields
+                .node("origin")
+                .and_then(|node| by_rule(node, "origin", origin, problems).map(|value| At { value, span: node.span })),
             account: fields.node("account").and_then(|node| by_rule(node, "account", AccountId::new, problems)),
             regions: regions.unwrap_or_default().into_iter().collect(),
             tags: fields.optional("tags", problems).unwrap_or_default(),

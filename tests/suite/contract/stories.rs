@@ -14,6 +14,7 @@ use portcullis::resources::instance::action::{Key, Root, Run};
 use portcullis::resources::instance::state::{Metadata, MetadataService, RootVolume, Shutdown, State};
 use portcullis::resources::instance::user_data::{Body, FINGERPRINT, Secrecy, UserData};
 use portcullis::resources::key_pair::Action as OfKey;
+use portcullis::resources::load_balancer::Action as OfBalancer;
 use portcullis::resources::registry::{Action, Call};
 use portcullis::resources::security_group::Action as OfGroup;
 use portcullis::resources::security_group::action::{DescribedRule, NewRule, OldRule};
@@ -26,16 +27,19 @@ mod elastic_ip;
 mod group;
 mod instance;
 mod key_pair;
+mod load_balancer;
 
 use elastic_ip::*;
 use group::*;
 use instance::*;
 use key_pair::*;
+use load_balancer::*;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 const GIVES_GROUP: &[Output] = &[Output::Id, Output::Name];
 const GIVES_ADDRESS: &[Output] = &[Output::Id, Output::PublicIp];
+const GIVES_BALANCER: &[Output] = &[Output::Id, Output::Name, Output::DnsName, Output::ZoneId];
 const GIVES_INSTANCE: &[Output] = &[Output::Id, Output::PrivateIp, Output::PrivateDns, Output::Zone];
 const RUNNING: &[Output] =
     &[Output::Id, Output::PrivateIp, Output::PublicIp, Output::PrivateDns, Output::PublicDns, Output::Zone];
@@ -55,6 +59,16 @@ pub fn all() -> Vec<Story> {
         plain("an instance stops and changes", restart()),
         plain("a launch is sent twice", launched_twice()),
         plain("a protected instance", protected()),
+        plain("the life of a load balancer", balancer()),
+        plain("a balancer's name is taken", balancer_taken()),
+        plain("listeners with certificates and policies", policies()),
+        plain("members of a balancer", members()),
+        plain("zones of a balancer", zones()),
+        Story {
+            name: "a foreign balancer by name",
+            named: vec![(Kind::LoadBalancer, "STACK-b"), (Kind::LoadBalancer, "STACK-*")],
+            steps: foreign_balancer(),
+        },
         plain("questions", questions()),
         plain("what is not there", absent()),
         Story {
@@ -78,6 +92,7 @@ fn tag(edit: TagEdit, kind: Kind) -> Action {
         Kind::SecurityGroup => Action::SecurityGroup(OfGroup::Tag(edit)),
         Kind::ElasticIp => Action::ElasticIp(OfAddress::Tag(edit)),
         Kind::Instance => Action::Instance(OfInstance::Tag(edit)),
+        Kind::LoadBalancer => Action::LoadBalancer(OfBalancer::Tag(edit)),
     }
 }
 
@@ -169,6 +184,12 @@ fn absent() -> Vec<Step> {
             let call = authorize(s, "security_group.a", Direction::Ingress, vec![open(tcp(1), "10.0.0.0/8")]);
             gone(call, "sg-0123456789abcdef0")
         }),
+        does(&[], move |s| nobody(s, OfBalancer::Delete)),
+        does(&[], move |s| nobody(s, OfBalancer::AwaitInterfacesGone)),
+        does(&[], move |s| nobody(s, leave(&["i-0123456789abcdef0"], 1))),
+        does(&[], move |s| nobody(s, OfBalancer::AwaitDrained([CloudId::new("i-0123456789abcdef0")].into()))),
+        refuses(Class::NotFound, move |s| nobody(s, OfBalancer::AddListeners([(81, http(8000))].into()))),
+        refuses(Class::NotFound, move |s| nobody(s, OfBalancer::SetHealthCheck(check("TCP:8000")))),
         refuses(Class::NotFound, move |s| gone(on_instance(s, "instance.a", OfInstance::Stop), "i-0123456789abcdef0")),
         refuses(Class::NotFound, move |s| {
             gone(on_instance(s, "instance.a", OfInstance::AwaitRunning), "i-0123456789abcdef0")

@@ -1,4 +1,4 @@
-//! As much of HTTP and of EC2's query protocol as a proxy before moto needs: one request, one answer, then the end.
+//! As much of HTTP and of AWS's query protocol as a proxy before moto needs: one request, one answer, then the end.
 
 use std::io;
 
@@ -68,11 +68,42 @@ impl Request {
 
     /// Another call of EC2, in the same name and region.
     pub fn call(&self, api: &str, fields: &[(&str, &str)]) -> Self {
-        let mut body = format!("Action={api}&Version=2016-11-15");
+        self.of("ec2", &format!("Action={api}&Version=2016-11-15"), fields)
+    }
+
+    /// Another call of load balancing, in the same name and region.
+    pub fn balance(&self, api: &str, fields: &[(&str, &str)]) -> Self {
+        self.of("elasticloadbalancing", &format!("Action={api}&Version=2012-06-01"), fields)
+    }
+
+    fn of(&self, service: &str, opening: &str, fields: &[(&str, &str)]) -> Self {
+        let mut body = opening.to_owned();
         for (key, value) in fields {
             body.push_str(&format!("&{key}={}", encoded(value)));
         }
-        self.with(body)
+        let scope = |service: &str| format!("/{service}/aws4_request");
+        let head = ["ec2", "elasticloadbalancing"]
+            .iter()
+            .fold(self.head.clone(), |head, other| head.replace(&scope(other), &scope(service)));
+        Self { head: closing(&head, body.len()), body }
+    }
+
+    /// Whether it is one of load balancing.
+    pub fn is_balancing(&self) -> bool {
+        self.head.contains("/elasticloadbalancing/aws4_request")
+    }
+
+    /// A refusal as the service that was asked writes it.
+    pub fn refusal(&self, status: u16, code: &str, message: &str) -> Vec<u8> {
+        if !self.is_balancing() {
+            return refusal(status, code, message);
+        }
+        let space = "http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/";
+        let body = format!(
+            "<ErrorResponse xmlns=\"{space}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>\
+             </Error><RequestId>7a62c49f-347e-4fc4-9331-6e8eEXAMPLE</RequestId></ErrorResponse>"
+        );
+        plain(status, "text/xml", &body)
     }
 
     /// Sends it on and reads the whole answer.
@@ -135,6 +166,16 @@ pub fn between(text: &str, start: &str, end: &str) -> Option<String> {
 pub fn all_between(text: &str, start: &str, end: &str) -> Vec<String> {
     let behind = text.split(start).skip(1);
     behind.filter_map(|rest| Some(rest.split_once(end)?.0.to_owned())).collect()
+}
+
+/// A document with other members in its list.
+pub fn with_members(text: &str, list: &str, members: impl Iterator<Item = String>) -> String {
+    let inside: String = members.map(|member| format!("<member>{member}</member>")).collect();
+    let (open, close) = (format!("<{list}>"), format!("</{list}>"));
+    match (text.split_once(&open), text.split_once(&close)) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{open}{inside}{close}{after}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The head with the length of a body, and the wish to have one answer only.

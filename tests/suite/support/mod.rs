@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(feature = "aws"), allow(dead_code, reason = "most of it is for the tests on moto"))]
 
+#[cfg(feature = "aws")]
+mod balancers;
 pub mod binary;
 #[cfg(feature = "aws")]
 pub mod http;

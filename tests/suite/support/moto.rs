@@ -93,6 +93,11 @@ fn answers(port: u16) -> bool {
 
 /// Asks a service of moto itself, past every proxy, in the query protocol; the answer's document.
 pub fn ask(service: &str, region: &str, form: &str) -> String {
+    ask_at(port(), service, region, form)
+}
+
+/// The same of whoever listens on this port.
+pub fn ask_at(port: u16, service: &str, region: &str, form: &str) -> String {
     let scope = format!("Credential=AKIDEXAMPLE/20260101/{region}/{service}/aws4_request");
     let request = format!(
         "POST / HTTP/1.0\r\nHost: {service}.{region}.amazonaws.com\r\n\
@@ -100,7 +105,7 @@ pub fn ask(service: &str, region: &str, form: &str) -> String {
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     );
-    let mut stream = TcpStream::connect(("127.0.0.1", port())).expect("moto's server");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a server");
     stream.write_all(request.as_bytes()).expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

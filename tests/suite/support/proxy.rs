@@ -168,9 +168,9 @@ impl Shared {
             Some(Fault::Html) => {
                 http::plain(500, "text/html", "<!doctype html><title>500</title><h1>Internal Server Error</h1>")
             }
-            Some(Fault::Throttled) => http::refusal(503, "RequestLimitExceeded", "Request limit exceeded."),
+            Some(Fault::Throttled) => request.refusal(503, "RequestLimitExceeded", "Request limit exceeded."),
             Some(Fault::Refused(status, code)) => {
-                http::refusal(status, code, "You are not authorized to perform this operation.")
+                request.refusal(status, code, "You are not authorized to perform this operation.")
             }
             Some(Fault::LostRequest) => return Ok(()),
             Some(Fault::LostReply) => {

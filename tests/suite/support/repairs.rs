@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Mutex;
 
+use super::balancers::{self, Balancers};
 use super::http::{Request, all_between, between, document, done, is_fine, plain, refusal};
 
 /// The account that moto is.
@@ -12,7 +13,10 @@ const ACCOUNT: &str = "123456789012";
 
 /// What has to be remembered between calls.
 #[derive(Default)]
-pub struct Repairs(Mutex<Memory>);
+pub struct Repairs {
+    memory: Mutex<Memory>,
+    balancers: Balancers,
+}
 
 #[derive(Default)]
 struct Memory {
@@ -25,12 +29,16 @@ struct Memory {
 
 impl Repairs {
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.0.lock().expect("no test panics while it holds this")
+        self.memory.lock().expect("no test panics while it holds this")
     }
 
     /// The answer as AWS would give it.
     pub async fn answer(&self, request: &Request, api: &str, moto: u16) -> io::Result<Vec<u8>> {
+        if request.is_balancing() {
+            return self.balancers.answer(request, api, moto).await;
+        }
         match api {
+            "DescribeNetworkInterfaces" => balancers::interfaces(request, moto).await,
             "RunInstances" => self.run(request, moto).await,
             "TerminateInstances" => self.terminate(request, moto).await,
             "ModifyInstanceAttribute" => modify(request, moto).await,
@@ -303,13 +311,14 @@ async fn create_group(request: &Request, moto: u16) -> io::Result<Vec<u8>> {
     request.forward(moto).await
 }
 
-/// A group that an instance is in, or that another group's rule names, stays
+/// A group that an instance or a balancer is in, or that another group's rule names, stays
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html>).
 async fn delete_group(request: &Request, moto: u16) -> io::Result<Vec<u8>> {
     let id = request.field("GroupId").unwrap_or_default();
     let held = refusal(400, "DependencyViolation", &format!("resource {id} has a dependent object"));
     let by = |filter| [("Filter.1.Name", filter), ("Filter.1.Value.1", id.as_str())];
-    let interfaces = request.call("DescribeNetworkInterfaces", &by("group-id")).ask(moto).await?;
+    let interfaces = request.call("DescribeNetworkInterfaces", &by("group-id"));
+    let interfaces = document(&balancers::interfaces(&interfaces, moto).await?);
     if interfaces.contains("<networkInterfaceId>") {
         return Ok(held);
     }

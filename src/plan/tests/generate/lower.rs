@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::duration::Gibibytes;
+use crate::model::duration::{Gibibytes, Seconds};
 use crate::model::id::{ImageId, ZoneName};
 use crate::model::net::{Cidr, Ports, Traffic};
 use crate::model::text::{Part, Text};
 use crate::model::{Address, Name, Output, Reference, StackName, Tags};
 use crate::resources::instance::state as instance;
 use crate::resources::instance::user_data::{Body, Secrecy, UserData};
+use crate::resources::load_balancer::state as front;
+use crate::resources::place::{Placement, Within};
 use crate::resources::registry::{Desired, Want};
 use crate::resources::security_group::state as group;
 use crate::resources::stack::Stack;
-use crate::resources::{Choice, Common, Group, elastic_ip, key_pair, security_group};
+use crate::resources::{Choice, Common, Group, elastic_ip, key_pair, load_balancer, security_group};
 
 use super::super::{at, common, here};
-use super::{Blueprint, Data, Elastic, Extra, Firewall, Hole, Key, Machine, Opening, Other, material};
+use super::{Balancer, Blueprint, Data, Elastic, Extra, Firewall, Hole, Key, Machine, Opening, Other, material};
 
 /// What is lowered, with what was used up on the way: two may not have one name, one address, one instance.
 struct Lowering<'a> {
@@ -46,6 +48,9 @@ impl Blueprint {
                 }
                 resources.insert(address, member);
             }
+        }
+        for (which, balancer) in &self.balancers {
+            resources.insert(at(&format!("load_balancer.b{which}")), lowering.balancer(balancer));
         }
         Stack {
             name: StackName::new("shop").unwrap(),
@@ -151,15 +156,10 @@ impl Lowering<'_> {
     }
 
     fn machine(&mut self, own: usize, machine: &Machine) -> Desired {
-        let groups = machine.groups.as_ref().map(|groups| {
-            let there: BTreeSet<usize> =
-                groups.iter().copied().filter(|which| self.print.groups.contains_key(which)).collect();
-            there.into_iter().map(|which| Reference::Address(at(&format!("security_group.g{which}")))).collect()
-        });
+        let groups = machine.groups.as_ref().map(|groups| self.there(groups));
         let key = machine.key.filter(|which| self.print.keys.contains_key(which));
         let zones: BTreeSet<usize> = machine.zones.iter().copied().collect();
-        let zones: Vec<ZoneName> =
-            zones.into_iter().map(|which| ZoneName::new(["eu-west-1a", "eu-west-1b", "eu-west-1c"][which])).collect();
+        let zones: Vec<ZoneName> = zones.into_iter().map(zone).collect();
         let private_ip = machine.private_ip.filter(|_| machine.count.is_none() && zones.is_empty());
         let private_ip = private_ip.filter(|which| self.take(format!("private {which}")));
         let on_change = |which: usize| {
@@ -170,14 +170,10 @@ impl Lowering<'_> {
             image: instance::ImageChoice::Id(ImageId::new(format!("ami-0000000{}", machine.image))),
             instance_type: ["t3.small", "m5.large", "c5.large"][machine.size].to_owned(),
             on_type_change: on_change(1 - machine.size_change),
-            place: crate::resources::place::Placement {
+            place: Placement {
                 vpc: Choice::Default,
                 network: Vec::new(),
-                within: if zones.is_empty() {
-                    crate::resources::place::Within::Anywhere
-                } else {
-                    crate::resources::place::Within::Zones(zones)
-                },
+                within: if zones.is_empty() { Within::Anywhere } else { Within::Zones(zones) },
             },
             security_groups: groups.filter(|groups: &Vec<Reference>| !groups.is_empty()),
             key_pair: key
@@ -211,6 +207,78 @@ impl Lowering<'_> {
         Desired { common: Common { group, ..Self::common(&machine.extra) }, want: Want::Instance(want) }
     }
 
+    fn balancer(&mut self, balancer: &Balancer) -> Desired {
+        let mut members: BTreeSet<Address> = BTreeSet::new();
+        let mut zones: BTreeSet<usize> = BTreeSet::new();
+        for (which, one) in &balancer.members {
+            let Some(machine) = self.print.machines.get(which) else { continue };
+            let all = machine.members(*which);
+            match one {
+                Some(one) => members.extend(all.get(one % all.len()).cloned()),
+                None => members.extend(all),
+            }
+            // Nobody is in service in a zone that the balancer does not serve.
+            if machine.zones.is_empty() { zones.extend(0..3) } else { zones.extend(&machine.zones) }
+        }
+        if balancer.further_zones || zones.is_empty() {
+            zones.extend(0..3);
+        }
+        let name =
+            balancer.literal.map(|which| format!("front-{which}")).filter(|name| self.take(format!("lb {name}")));
+        let count = u32::try_from(members.len()).unwrap();
+        let usual = if count < 2 { 0 } else { count - 1 };
+        let min_healthy = balancer.spare.map_or(usual, |spare| count.saturating_sub(u32::try_from(spare).unwrap()));
+        let groups = balancer.groups.as_ref().map(|groups| self.there(groups)).filter(|groups| !groups.is_empty());
+        let [cross_zone, idle, log] = balancer.plain;
+        let listeners: BTreeMap<u16, front::Listener> =
+            balancer.listeners.iter().map(|listener| lower_listener(*listener)).collect();
+        let told = listeners.values().find(|listener| log && !listener.protocol.is_http());
+        let proxy_protocol = told.map(|listener| listener.instance_port).into_iter().collect();
+        let want = load_balancer::Desired {
+            name,
+            scheme: if balancer.internal { front::Scheme::Internal } else { front::Scheme::InternetFacing },
+            place: Placement {
+                vpc: Choice::Default,
+                network: Vec::new(),
+                within: Within::Zones(zones.into_iter().map(zone).collect()),
+            },
+            security_groups: groups,
+            listeners,
+            health_check: front::HealthCheck {
+                target: ["TCP:8000", "HTTP:8000/up", "TCP:80"][balancer.check].to_owned(),
+                interval: Seconds(5),
+                timeout: Seconds(2),
+                unhealthy_after: 2,
+                healthy_after: 2,
+            },
+            instances: members.into_iter().map(Reference::Address).collect(),
+            registration: if balancer.additive {
+                front::Registration::Additive
+            } else {
+                front::Registration::Exclusive
+            },
+            min_healthy,
+            attributes: front::Attributes {
+                cross_zone: !cross_zone,
+                idle_timeout: Seconds(if idle { 120 } else { 60 }),
+                connection_draining: balancer.draining.map(|which| Seconds([300, 20][which])),
+                access_log: log.then(|| front::AccessLog {
+                    bucket: "logs".to_owned(),
+                    prefix: String::new(),
+                    interval: Seconds(3600),
+                }),
+            },
+            proxy_protocol,
+        };
+        Desired { common: Self::common(&balancer.extra), want: Want::LoadBalancer(want) }
+    }
+
+    fn there(&self, groups: &[usize]) -> Vec<Reference> {
+        let there: BTreeSet<usize> =
+            groups.iter().copied().filter(|which| self.print.groups.contains_key(which)).collect();
+        there.into_iter().map(|which| Reference::Address(at(&format!("security_group.g{which}")))).collect()
+    }
+
     /// Templates name machines of lower number only, so that they make no circle.
     fn data(&self, own: usize, data: &Data) -> UserData {
         let mut parts = vec![Part::Literal(format!("#!/bin/sh\necho {}\n", data.text))];
@@ -237,4 +305,28 @@ impl Lowering<'_> {
         let secrecy = if data.sensitive { Secrecy::Sensitive { key } } else { Secrecy::Open };
         UserData { body: Body::Text(Text(parts)), secrecy }
     }
+}
+
+fn zone(which: usize) -> ZoneName {
+    ZoneName::new(["eu-west-1a", "eu-west-1b", "eu-west-1c"][which])
+}
+
+/// A port with what it does, each sort of protocol among them.
+fn lower_listener((port, instance_port, sort): (usize, usize, usize)) -> (u16, front::Listener) {
+    let (protocol, instance_protocol) = [
+        (front::Protocol::Http, front::Protocol::Http),
+        (front::Protocol::Tcp, front::Protocol::Tcp),
+        (front::Protocol::Https, front::Protocol::Http),
+        (front::Protocol::Ssl, front::Protocol::Tcp),
+    ][sort];
+    let secure = protocol.is_secure();
+    let listener = front::Listener {
+        protocol,
+        instance_port: [8000, 80][instance_port],
+        instance_protocol,
+        certificate: secure.then(|| format!("arn:aws:acm:eu-west-1:123456789012:certificate/{instance_port}")),
+        ssl_policy: (secure && instance_port == 1).then(|| "ELBSecurityPolicy-TLS-1-2-2017-01".to_owned()),
+        stickiness: protocol.is_http().then_some(front::Stickiness::Duration(Seconds(600))).filter(|_| port == 1),
+    };
+    ([80, 443, 8080][port], listener)
 }

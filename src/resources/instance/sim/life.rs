@@ -27,12 +27,14 @@ pub(super) fn enter(place: &mut RegionWorld, id: &CloudId, state: State, clock: 
 
 /// Brings what is under way with an instance to its end.
 pub fn ripen(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId) {
+    let at = place.unlisted(id).and_then(|unlisted| unlisted.until);
     place.set_due(id, None);
     let Ok(body) = instance(place, id) else { return };
     match body.state {
         State::Pending => {
             let bare = !body.public_ip_is_elastic && body.public_ip.is_none();
             change(place, id, |body| body.state = State::Running);
+            place.unlisted_mut(id).running_since = at;
             if bare {
                 renew(place, pool, id);
             }
@@ -149,13 +151,10 @@ pub(super) fn terminate(turn: &mut Turn<'_>) -> Result<Outputs, WorldError> {
 /// Lets the time pass until what is under way ends, if the call may wait so long.
 fn wait(turn: &mut Turn<'_>, id: &CloudId) -> Result<(), WorldError> {
     let until = turn.place.unlisted(id).and_then(|unlisted| unlisted.until).unwrap_or(*turn.clock);
-    let patience = turn.clock.saturating_add(turn.call.timeout.0);
-    if until > patience {
-        *turn.clock = patience;
+    if !turn.outlast(until) {
         let why = format!("the instance `{id}` is not there after {}", turn.call.timeout);
         return Err(WorldError::new(Trouble::TimedOut, "TimedOut", why));
     }
-    *turn.clock = (*turn.clock).max(until);
     ripen(turn.place, turn.pool, id);
     Ok(())
 }

@@ -2,79 +2,15 @@
 
 use std::net::Ipv4Addr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::state::{Shutdown, State};
+use super::state::State;
 use super::{Action, Observed};
 use crate::model::{CloudId, Kind};
 use crate::resources::registry::Body;
-use crate::resources::world::{Outputs, PublicPool, RegionWorld, Slot, Trouble, Turn, WorldError};
+use crate::resources::world::{Life, Outputs, PublicPool, RegionWorld, Slot, Trouble, Turn, Unlisted, WorldError};
 
 mod life;
 mod modify;
 mod run;
-
-/// What no listing says of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Unlisted {
-    /// What it was given to run, in base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_data: Option<Bytes>,
-    /// Whether AWS refuses to terminate it.
-    #[serde(default)]
-    pub termination_protection: bool,
-    /// What a shutdown from inside does.
-    #[serde(default = "Unlisted::usual_shutdown")]
-    pub shutdown: Shutdown,
-    /// Whether its interface gets a public address whenever it starts; absent means that it does if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub public_ip: Option<bool>,
-    /// When what is under way with it ends, in seconds of the world's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-}
-
-/// Bytes, written in base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub struct Bytes(pub Vec<u8>);
-
-impl TryFrom<String> for Bytes {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        STANDARD.decode(&text).map(Self).map_err(|why| format!("the base64 cannot be read: {why}"))
-    }
-}
-
-impl From<Bytes> for String {
-    fn from(bytes: Bytes) -> Self {
-        STANDARD.encode(bytes.0)
-    }
-}
-
-impl Unlisted {
-    const fn usual_shutdown() -> Shutdown {
-        Shutdown::Stop
-    }
-}
-
-impl Default for Unlisted {
-    fn default() -> Self {
-        Self {
-            user_data: None,
-            termination_protection: false,
-            shutdown: Self::usual_shutdown(),
-            public_ip: None,
-            until: None,
-        }
-    }
-}
 
 /// The API operation that an action is.
 #[must_use]
@@ -122,6 +58,17 @@ pub fn holds(body: &Observed) -> Vec<CloudId> {
 #[must_use]
 pub fn is_going(body: &Observed) -> bool {
     body.state == State::ShuttingDown
+}
+
+/// How far it is in its life, for those who send it traffic.
+#[must_use]
+pub fn life(body: &Observed, unlisted: Option<&Unlisted>) -> Life {
+    match body.state {
+        State::Pending => Life::Pending { until: unlisted.and_then(|unlisted| unlisted.until) },
+        State::Running => Life::Running { since: unlisted.and_then(|unlisted| unlisted.running_since) },
+        State::Stopping | State::Stopped => Life::Stopped,
+        State::ShuttingDown => Life::Terminated,
+    }
 }
 
 /// Carries out an action.

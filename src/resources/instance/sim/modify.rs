@@ -5,10 +5,10 @@ use super::super::Observed;
 use super::super::action::{VolumeChange, fingerprint_edit};
 use super::super::state::{RootVolume, Shutdown, State};
 use super::super::user_data::UserData;
-use super::{Bytes, change, instance, run, wrong_state};
+use super::{change, instance, run, wrong_state};
 use crate::model::duration::Gibibytes;
 use crate::model::{CloudId, Link};
-use crate::resources::world::{Outputs, Trouble, Turn, WorldError};
+use crate::resources::world::{Bytes, Outputs, Trouble, Turn, WorldError};
 
 /// The instance that the call acts on, unless it is on its way out.
 fn target(turn: &Turn<'_>) -> Result<CloudId, WorldError> {

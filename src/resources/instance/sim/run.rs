@@ -6,12 +6,12 @@ use super::super::Observed;
 use super::super::action::Run;
 use super::super::state::{RootDisk, RootVolume, State};
 use super::super::user_data::{LIMIT, UserData};
-use super::{Bytes, instance, life, modify};
+use super::{instance, life, modify};
 use crate::model::duration::Gibibytes;
 use crate::model::{AccountId, CloudId, Kind, Link};
 use crate::resources::registry::Body;
 use crate::resources::snapshot::Subnet;
-use crate::resources::world::{Outputs, RegionWorld, Slot, Trouble, Turn, WorldError};
+use crate::resources::world::{Bytes, Outputs, RegionWorld, Slot, Trouble, Turn, WorldError};
 
 /// Launches an instance, or finds the one that the same call has launched.
 pub(super) fn run(turn: &mut Turn<'_>, run: &Run) -> Result<Outputs, WorldError> {

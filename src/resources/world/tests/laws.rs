@@ -3,12 +3,13 @@
 use proptest::prelude::*;
 
 use super::addresses::{allocate, associate};
+use super::balancers::{create as balance, front, register};
 use super::{Lab, create, from_group, here, import, owned, planned, usual};
 use crate::model::{CloudId, Output, Tags};
 use crate::resources::registry::Action;
 use crate::resources::security_group::state::Direction;
 use crate::resources::world::World;
-use crate::resources::{elastic_ip, instance, key_pair, security_group};
+use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -18,6 +19,8 @@ fn nth(world: &World, which: u8, name: &str, other: &str) -> (String, Action) {
     let address = |action| (format!("elastic_ip.{name}"), Action::ElasticIp(action));
     let on = |action| (format!("instance.{name}"), Action::Instance(action));
     let machine = format!("instance.{name}");
+    let balancer = format!("load_balancer.{name}");
+    let sends = |action| (format!("load_balancer.{name}"), Action::LoadBalancer(action));
     match which {
         0 => (format!("key_pair.{name}"), import(name, owned(&format!("key_pair.{name}")))),
         1 => (format!("key_pair.{name}"), Action::KeyPair(key_pair::Action::Delete)),
@@ -46,6 +49,11 @@ fn nth(world: &World, which: u8, name: &str, other: &str) -> (String, Action) {
         15 => on(instance::Action::Start),
         16 => on(instance::Action::Terminate),
         17 => on(instance::Action::AwaitTerminated),
+        19 => (balancer.clone(), balance(front(world, &balancer))),
+        20 => (balancer, register(&format!("instance.{other}"))),
+        21 => sends(load_balancer::Action::AwaitInService(vec![planned(&format!("instance.{other}"))])),
+        22 => sends(load_balancer::Action::SetGroups(vec![planned(&format!("security_group.{other}"))])),
+        23 => sends(load_balancer::Action::Delete),
         _ => on(instance::Action::SetGroups(vec![planned(&format!("security_group.{other}"))])),
     }
 }
@@ -63,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_calls_leave_a_sound_world(moves in prop::collection::vec((0_u8..19, 0_usize..3, 0_usize..3), 0..60)) {
+    fn any_calls_leave_a_sound_world(moves in prop::collection::vec((0_u8..25, 0_usize..3, 0_usize..3), 0..60)) {
         let world = play(&moves);
         prop_assert_eq!(world.audit(), Vec::<String>::new());
         prop_assert_eq!(&play(&moves), &world);

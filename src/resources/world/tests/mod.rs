@@ -15,6 +15,7 @@ use crate::resources::security_group::state::{Peer, Rule};
 use crate::resources::{elastic_ip, instance, key_pair, security_group};
 
 mod addresses;
+mod balancers;
 mod groups;
 mod instances;
 mod keys;
@@ -68,7 +69,9 @@ impl Lab {
     }
 
     fn fine(&mut self, address: &str, action: Action) -> Outputs {
-        self.step(address, action).unwrap_or_else(|why| panic!("{address}: {why}"))
+        let outputs = self.step(address, action).unwrap_or_else(|why| panic!("{address}: {why}"));
+        assert_eq!(self.world.breaches(), [""; 0]);
+        outputs
     }
 
     /// The code with which a call is refused; it leaves no trace.
