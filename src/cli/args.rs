@@ -64,6 +64,10 @@ pub struct WorldArgs {
     /// The AWS profile; the SDK's own chain of credentials decides otherwise
     #[arg(long, value_name = "NAME", conflicts_with = "world")]
     pub profile: Option<String>,
+    /// How many hundredths of AWS's published request rates may be used: less where others need them, more where AWS raised
+    /// the account's limits
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..=10000))]
+    pub request_share: u16,
 }
 
 /// What a plan is restricted to, and what is accepted.

@@ -53,6 +53,7 @@ async fn aws(args: &WorldArgs, stack: &Stack, parallelism: usize, console: &Cons
         default_region: stack.region.clone().or_else(|| stack.regions.first().cloned()),
         account_guard: stack.account.clone(),
         parallelism,
+        request_share: crate::provider::aws::throttle::Share::percent(args.request_share),
     };
     match crate::provider::aws::Aws::connect(options).await {
         Ok(aws) => Ok(Place::Aws(Box::new(aws))),

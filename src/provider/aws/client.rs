@@ -20,7 +20,7 @@ use super::health::{Looks, Turn};
 use super::listing;
 use super::retry::{Ask, CONSISTENCY, Freshness, Tries};
 use super::service::Service;
-use super::throttle::Buckets;
+use super::throttle::{Buckets, Share};
 use super::wait::Watch;
 use crate::model::{CloudId, Region, TagEdit};
 use crate::port::ProviderError;
@@ -35,6 +35,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Shared {
     fresh: Mutex<BTreeMap<String, Instant>>,
     workers: Semaphore,
+    share: Share,
 }
 
 /// One region's way to EC2 and to load balancing.
@@ -56,9 +57,13 @@ pub(super) fn settings(config: &SdkConfig) -> SdkConfig {
 }
 
 impl Shared {
-    pub(super) fn new(parallelism: usize) -> Arc<Self> {
+    pub(super) fn new(parallelism: usize, share: Share) -> Arc<Self> {
         let permits = parallelism.clamp(1, Semaphore::MAX_PERMITS);
-        Arc::new(Self { fresh: Mutex::new(BTreeMap::new()), workers: Semaphore::new(permits) })
+        Arc::new(Self { fresh: Mutex::new(BTreeMap::new()), workers: Semaphore::new(permits), share })
+    }
+
+    pub(super) const fn share(&self) -> Share {
+        self.share
     }
 
     fn freshness(&self, ids: &[&str]) -> Freshness {
@@ -111,7 +116,7 @@ impl Gate {
             ec2: Client::new(&here),
             elb: aws_sdk_elasticloadbalancing::Client::new(&here),
             region,
-            buckets: Buckets::new(),
+            buckets: Buckets::new(shared.share),
             shared,
             watch: Watch::default(),
             looks: Looks::default(),

@@ -27,7 +27,7 @@ pub mod wait;
 use client::{Gate, Shared};
 use listing::Select;
 use retry::{Ask, Freshness, backoff};
-use throttle::Buckets;
+use throttle::{Buckets, Share};
 
 /// How often a fresh object is looked for before it counts as gone.
 const SIGHTINGS: u32 = 4;
@@ -43,6 +43,8 @@ pub struct Options {
     pub account_guard: Option<AccountId>,
     /// How many requests may be under way at once.
     pub parallelism: usize,
+    /// How much of AWS's published request allowance may be taken.
+    pub request_share: Share,
 }
 
 /// The code of the error that says the account is not the one the spec demands.
@@ -97,7 +99,7 @@ impl Aws {
     pub async fn with_config(config: &SdkConfig, options: &Options) -> Result<Self, ProviderError> {
         let config = client::settings(config);
         let region = default_region(&config)?;
-        let shared = Shared::new(options.parallelism);
+        let shared = Shared::new(options.parallelism, options.request_share);
         let account = whose(&config, &region, &shared).await?;
         if let Some(guard) = options.account_guard.as_ref().filter(|guard| **guard != account) {
             let detail = format!("the credentials are of account `{account}`, and the spec demands `{guard}`");
@@ -141,7 +143,8 @@ fn default_region(config: &SdkConfig) -> Result<Region, ProviderError> {
 async fn whose(config: &SdkConfig, region: &Region, shared: &Shared) -> Result<AccountId, ProviderError> {
     let sts = aws_sdk_sts::Client::new(config);
     let ask = Ask::read("GetCallerIdentity");
-    let identity = shared.send(region, &Buckets::new(), &ask, || sts.get_caller_identity().send()).await?;
+    let identity =
+        shared.send(region, &Buckets::new(shared.share()), &ask, || sts.get_caller_identity().send()).await?;
     let lacks = || listing::incomplete("sts:GetCallerIdentity", "account that can be read");
     identity.account().and_then(|text| AccountId::new(text).ok()).ok_or_else(lacks)
 }

@@ -2,7 +2,7 @@
 //!
 //! EC2 counts requests by account, region and API
 //! (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>). Every worker of a run shares one bucket
-//! for each, filled at four fifths of what AWS allows: others use the account too.
+//! for each, filled at a [`Share`] of what AWS allows.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,24 @@ use tokio::time::Instant;
 
 use super::service::Service;
 
-/// How much of AWS's allowance we take.
-const SHARE: f64 = 0.8;
+/// How much of AWS's allowance is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(f64);
+
+impl Share {
+    /// So many hundredths: more than a hundred for accounts whose limits were raised, and for endpoints without any.
+    #[must_use]
+    pub fn percent(percent: u16) -> Self {
+        Self(f64::from(percent) / 100.0)
+    }
+}
+
+impl Default for Share {
+    /// Four fifths: others use the account too.
+    fn default() -> Self {
+        Self(0.8)
+    }
+}
 
 /// What AWS allows for one API: requests at once, and requests a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,8 +66,8 @@ impl Allowance {
 
     /// Our share of it.
     #[must_use]
-    pub fn share(self) -> Self {
-        Self::new((self.burst * SHARE).max(1.0), self.refill * SHARE)
+    pub fn share(self, share: Share) -> Self {
+        Self::new((self.burst * share.0).max(1.0), self.refill * share.0)
     }
 }
 
@@ -97,14 +113,15 @@ impl Bucket {
 #[derive(Debug)]
 pub struct Buckets {
     start: Instant,
+    share: Share,
     by_api: Mutex<BTreeMap<&'static str, Bucket>>,
 }
 
 impl Buckets {
     /// Full buckets.
     #[must_use]
-    pub fn new() -> Self {
-        Self { start: Instant::now(), by_api: Mutex::new(BTreeMap::new()) }
+    pub fn new(share: Share) -> Self {
+        Self { start: Instant::now(), share, by_api: Mutex::new(BTreeMap::new()) }
     }
 
     /// Waits until a request may be sent.
@@ -123,13 +140,7 @@ impl Buckets {
     fn with<T>(&self, api: &'static str, act: impl FnOnce(&mut Bucket, Duration) -> T) -> T {
         let now = self.start.elapsed();
         let mut buckets = self.by_api.lock().unwrap_or_else(PoisonError::into_inner);
-        act(buckets.entry(api).or_insert_with(|| Bucket::new(Allowance::of(api).share(), now)), now)
-    }
-}
-
-impl Default for Buckets {
-    fn default() -> Self {
-        Self::new()
+        act(buckets.entry(api).or_insert_with(|| Bucket::new(Allowance::of(api).share(self.share), now)), now)
     }
 }
 
@@ -139,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_what_follows_queues() {
-        let mut bucket = Bucket::new(Allowance::of("RunInstances").share(), Duration::ZERO);
+        let mut bucket = Bucket::new(Allowance::of("RunInstances").share(Share::default()), Duration::ZERO);
         for _ in 0..4 {
             assert_eq!(bucket.take(Duration::ZERO), Duration::ZERO);
         }
@@ -149,8 +160,17 @@ mod tests {
     }
 
     #[test]
+    fn a_raised_limit_may_be_used() {
+        let mut bucket = Bucket::new(Allowance::of("RunInstances").share(Share::percent(1000)), Duration::ZERO);
+        for _ in 0..50 {
+            assert_eq!(bucket.take(Duration::ZERO), Duration::ZERO);
+        }
+        assert_eq!(bucket.take(Duration::ZERO), Duration::from_millis(50));
+    }
+
+    #[test]
     fn time_fills_it_up_to_its_burst() {
-        let mut bucket = Bucket::new(Allowance::of("DescribeInstances").share(), Duration::ZERO);
+        let mut bucket = Bucket::new(Allowance::of("DescribeInstances").share(Share::default()), Duration::ZERO);
         for _ in 0..80 {
             bucket.take(Duration::ZERO);
         }
@@ -164,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_throttled_answer_empties_it() {
-        let mut bucket = Bucket::new(Allowance::of("CreateTags").share(), Duration::ZERO);
+        let mut bucket = Bucket::new(Allowance::of("CreateTags").share(Share::default()), Duration::ZERO);
         bucket.drain(Duration::ZERO);
         assert_eq!(bucket.take(Duration::ZERO), Duration::from_millis(125));
     }
