@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName};
+use crate::resources::Read;
 use crate::resources::registry::{Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
 
@@ -45,8 +46,8 @@ pub struct Scope {
     pub all_regions: bool,
     /// Foreign objects that the spec names, by id or by name.
     pub named: BTreeSet<Wanted>,
-    /// Whether it is asked too who is in service.
-    pub health: bool,
+    /// What is read beside the listings that every plan needs.
+    pub reads: BTreeSet<Read>,
 }
 
 /// A foreign object that the spec names.

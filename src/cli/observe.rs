@@ -9,6 +9,7 @@ use super::{load, session, world};
 use crate::plan::policy::Goal;
 use crate::port::{Provider, Scope};
 use crate::report::snapshot;
+use crate::resources::Read;
 
 /// Runs the command.
 ///
@@ -18,7 +19,7 @@ pub async fn run(args: &Observe, console: &Console) -> Result<Exit, Exit> {
     let stack = load::stack(&args.spec.specs, &args.world, console).await?;
     let place = world::open(&args.world, &stack, 16, console).await?;
     let policy = policy(&PolicyArgs::default(), Goal::Converge);
-    let scope = Scope { health: true, ..session::scope(&stack, &policy, args.all_regions) };
+    let scope = Scope { reads: Read::ALL.into(), ..session::scope(&stack, &policy, args.all_regions) };
     let seen = place.observe(&scope).await.map_err(|error| console.provider_error(&error))?;
     match args.format {
         Format::Text => {

@@ -24,7 +24,7 @@ pub fn scope(stack: &Stack, policy: &Policy, all_regions: bool) -> Scope {
         regions: stack.regions.clone(),
         all_regions: all_regions || policy.goal == Goal::Destroy,
         named: adopted.collect(),
-        health: false,
+        reads: stack.resources.values().flat_map(|desired| desired.want.reads()).collect(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName, tags};
 use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope, Wanted};
+use crate::resources::Read;
 use crate::resources::registry::{Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot, Unseen};
 use crate::resources::world::{Resolve, Trouble, World, WorldError};
@@ -198,7 +199,8 @@ fn observe(world: &World, scope: &Scope) -> Snapshot {
         match world.list(&region, |object| is_wanted(object, &scope.stack, &scope.named)) {
             Ok(listing) => {
                 let objects = listing.objects.into_iter();
-                let told = |object| if scope.health { world.with_health(object) } else { object };
+                let told =
+                    |object| if scope.reads.contains(&Read::Health) { world.with_health(object) } else { object };
                 snapshot.objects.extend(objects.map(told));
                 snapshot.facts.insert(region, listing.facts);
             }

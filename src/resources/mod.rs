@@ -64,6 +64,12 @@ pub trait Resource {
     /// What it names, whether an object or an output of one: a change there may be a change here.
     fn references(want: &Self::Desired) -> Vec<Reference>;
 
+    /// What must be read to compare it, beside the listings that every plan needs.
+    #[must_use]
+    fn reads(_want: &Self::Desired) -> Vec<Read> {
+        Vec::new()
+    }
+
     /// What a new one brings that a reader must see before agreeing to it.
     fn introduces(_want: &Self::Desired, _cx: &Context<'_>) -> Vec<Field> {
         Vec::new()
@@ -265,6 +271,28 @@ pub struct ImageQuery {
     /// `x86_64` or `arm64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+}
+
+/// Something that is read only where somebody needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Read {
+    /// VPCs, for who does not simply live in the default one: which that is, its subnets tell.
+    Vpcs,
+    /// The volumes that instances boot from.
+    Volumes,
+    /// Who is in service.
+    Health,
+}
+
+impl Read {
+    /// All there is.
+    pub const ALL: [Self; 3] = [Self::Vpcs, Self::Volumes, Self::Health];
+
+    /// What it takes to find a VPC.
+    #[must_use]
+    pub fn of_vpc(vpc: &VpcChoice) -> Option<Self> {
+        (*vpc != Choice::Default).then_some(Self::Vpcs)
+    }
 }
 
 /// What turns what is there into what is wanted.

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Facts;
-use super::{Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Resource, Seen, Stamps, Wrap};
+use super::{
+    Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Read, Resource, Seen, Stamps, Wrap,
+};
 use super::{elastic_ip, instance, key_pair, load_balancer, security_group};
 use crate::model::{Address, CloudId, Kind, Output, Owner, Reference, Region, TagEdit, Tags};
 
@@ -50,6 +52,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn references(&self) -> Vec<Reference> {
                 match self { $(Self::$variant(want) => $column::$marker::references(want),)* }
+            }
+
+            /// What must be read to compare it, beside the listings that every plan needs.
+            #[must_use]
+            pub fn reads(&self) -> Vec<Read> {
+                match self { $(Self::$variant(want) => $column::$marker::reads(want),)* }
             }
 
             /// What a new one brings that a reader must see.

@@ -10,7 +10,7 @@ use portcullis::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope}
 use portcullis::provider::aws::Aws;
 use portcullis::resources::registry::{Action, Call};
 use portcullis::resources::snapshot::{Question, Snapshot};
-use portcullis::resources::{elastic_ip, instance, key_pair, security_group};
+use portcullis::resources::{Read, elastic_ip, instance, key_pair, security_group};
 
 use crate::contract::{Place, Subject, address, contract};
 use crate::support::moto;
@@ -48,8 +48,13 @@ impl Corner {
 
     async fn observe(&self) -> Result<Snapshot, ProviderError> {
         let regions = BTreeSet::from([self.region.clone()]);
-        let scope =
-            Scope { stack: self.stack.clone(), regions, all_regions: false, named: BTreeSet::new(), health: false };
+        let scope = Scope {
+            stack: self.stack.clone(),
+            regions,
+            all_regions: false,
+            named: BTreeSet::new(),
+            reads: [Read::Vpcs, Read::Volumes].into(),
+        };
         self.aws.observe(&scope).await
     }
 
@@ -278,7 +283,7 @@ async fn other_regions_may_be_unseen_and_named_ones_may_not() {
         regions: BTreeSet::from([corner.region.clone()]),
         all_regions: true,
         named: BTreeSet::new(),
-        health: false,
+        reads: [Read::Vpcs, Read::Volumes].into(),
     };
     let whole = corner.aws.observe(&scope).await.expect("listed");
     assert!(whole.unseen.is_empty() && whole.facts.len() > 10, "{:?}", whole.unseen);
@@ -425,7 +430,6 @@ async fn discovery_costs_listings_not_objects() {
         "DescribeSecurityGroups",
         "DescribeSecurityGroupRules",
         "DescribeInstances",
-        "DescribeVolumes",
         "DescribeAddresses",
         "DescribeKeyPairs",
         "DescribeVpcs",
@@ -435,7 +439,7 @@ async fn discovery_costs_listings_not_objects() {
     let before: Vec<usize> = apis.iter().map(|api| corner.proxy.seen(api)).collect();
     assert_eq!(corner.count(Kind::SecurityGroup).await, 12);
     let calls: Vec<usize> = apis.iter().zip(before).map(|(api, before)| corner.proxy.seen(api) - before).collect();
-    assert_eq!(calls, [1; 9]);
+    assert_eq!(calls, [1; 8]);
 }
 
 #[tokio::test]

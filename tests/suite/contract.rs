@@ -15,7 +15,7 @@ use portcullis::provider::sim::Sim;
 use portcullis::resources::registry::{Action, Body, Call, Object};
 use portcullis::resources::snapshot::{Answer, Image, Question, Snapshot, Subnet};
 use portcullis::resources::world::World;
-use portcullis::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
+use portcullis::resources::{Read, elastic_ip, instance, key_pair, load_balancer, security_group};
 
 mod stories;
 
@@ -194,7 +194,7 @@ async fn observe<P: Provider>(provider: &P, seen: &Seen, story: &Story) -> Resul
         regions: BTreeSet::from([seen.place.region.clone()]),
         all_regions: false,
         named: story.named.iter().map(wanted).collect(),
-        health: false,
+        reads: BTreeSet::new(),
     };
     let snapshot = provider.observe(&scope).await.map_err(|error| error.to_string())?;
     for object in snapshot.objects.iter().filter(|object| object.tags.contains_key("portcullis:stack")) {
@@ -204,7 +204,8 @@ async fn observe<P: Provider>(provider: &P, seen: &Seen, story: &Story) -> Resul
             return Err(format!("read again, {object:#?} is {again:#?}"));
         }
     }
-    Ok(snapshot)
+    let whole = Scope { reads: [Read::Vpcs, Read::Volumes].into(), ..scope };
+    provider.observe(&whole).await.map_err(|error| error.to_string())
 }
 
 impl Seen {

@@ -34,11 +34,12 @@ async fn a_plan_of_no_change_is_listings_alone() {
         ("DescribeSecurityGroupRules", 1),
         ("DescribeSecurityGroups", 1),
         ("DescribeSubnets", 1),
-        ("DescribeVolumes", 1),
-        ("DescribeVpcs", 1),
         ("GetCallerIdentity", 1),
     ];
-    assert_eq!(proxy.count(), calls(&listings));
+    let mut counted = proxy.count();
+    // Balancers have no filters: while another test has some in the region, their tags are looked at.
+    counted.remove("DescribeTags");
+    assert_eq!(counted, calls(&listings));
     stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
 }
 
@@ -60,7 +61,13 @@ async fn four_hundred_groups_are_one_listing_and_their_rules_three() {
     let aws = moto::aws(proxy.port, REGION).await;
     let regions = BTreeSet::from([moto::region(REGION)]);
     let stack = StackName::new("many").expect("a stack");
-    let scope = Scope { stack, regions, all_regions: false, named: BTreeSet::new(), health: false };
+    let scope = Scope {
+        stack,
+        regions,
+        all_regions: false,
+        named: BTreeSet::new(),
+        reads: portcullis::resources::Read::ALL.into(),
+    };
     let snapshot = aws.observe(&scope).await.expect("listed");
     assert_eq!(snapshot.objects.len(), 401);
     let with_rules = snapshot.objects.iter().filter(|object| match &object.body {

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::model::{AccountId, CloudId, Kind, Region};
 use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope};
+use crate::resources::Read;
 use crate::resources::registry::{Action, Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
 use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
@@ -160,11 +161,17 @@ async fn list(gate: &Gate, kind: Kind, select: Select<'_>) -> Result<Vec<Object>
     }
 }
 
-/// The objects with who is in service, of kinds that send traffic to others.
-async fn with_health(gate: &Gate, kind: Kind, objects: Vec<Object>) -> Result<Vec<Object>, ProviderError> {
+/// The objects with what is read of their kind beside its listing.
+async fn completed(
+    gate: &Gate,
+    kind: Kind,
+    reads: &BTreeSet<Read>,
+    objects: Vec<Object>,
+) -> Result<Vec<Object>, ProviderError> {
     match kind {
-        Kind::LoadBalancer => load_balancer::aws::with_health(gate, objects).await,
-        Kind::KeyPair | Kind::SecurityGroup | Kind::ElasticIp | Kind::Instance => Ok(objects),
+        Kind::Instance if reads.contains(&Read::Volumes) => instance::aws::with_volumes(gate, objects).await,
+        Kind::LoadBalancer if reads.contains(&Read::Health) => load_balancer::aws::with_health(gate, objects).await,
+        Kind::KeyPair | Kind::SecurityGroup | Kind::ElasticIp | Kind::Instance | Kind::LoadBalancer => Ok(objects),
     }
 }
 

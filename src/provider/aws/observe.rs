@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::client::Gate;
 use super::listing::{self, PAGE, Select};
 use super::retry::Ask;
-use super::{Aws, list, with_health};
+use super::{Aws, completed, list};
 use crate::model::id::{SubnetId, VpcId, ZoneName};
 use crate::model::net::Cidr;
-use crate::model::{Kind, Region, StackName};
+use crate::model::{Kind, Region, StackName, Tags};
 use crate::port::{Class, ProviderError, Scope};
+use crate::resources::Read;
 use crate::resources::registry::Object;
 use crate::resources::snapshot::{Facts, Snapshot, Subnet, Unseen, Vpc};
 
@@ -65,14 +66,14 @@ async fn look(aws: &Aws, region: &Region, scope: &Scope) -> Look {
         let called: BTreeSet<String> = wanted.map(|wanted| wanted.called.clone()).collect();
         (kind, kept(gate, kind, scope, &called).await)
     });
-    let (kinds, facts) = tokio::join!(listing::together(kinds.collect()), facts(gate));
+    let (kinds, facts) = tokio::join!(listing::together(kinds.collect()), facts(gate, &scope.reads));
     Look { kinds, facts }
 }
 
-/// A kind's objects, with who is in service where that is asked.
+/// A kind's objects, with what is read of them where that is asked.
 async fn kept(gate: &Gate, kind: Kind, scope: &Scope, called: &BTreeSet<String>) -> Result<Vec<Object>, ProviderError> {
     let objects = owned_and_called(gate, kind, &scope.stack, called).await?;
-    if scope.health { with_health(gate, kind, objects).await } else { Ok(objects) }
+    completed(gate, kind, &scope.reads, objects).await
 }
 
 /// A kind's objects: the stack's own, and those that the spec names.
@@ -101,11 +102,26 @@ async fn enabled_regions(gate: &Gate) -> Result<BTreeSet<Region>, ProviderError>
 }
 
 /// The region's network.
-async fn facts(gate: &Gate) -> Result<Facts, ProviderError> {
-    let (mut vpcs, mut subnets) = tokio::try_join!(vpcs(gate), subnets(gate))?;
+async fn facts(gate: &Gate, reads: &BTreeSet<Read>) -> Result<Facts, ProviderError> {
+    let (mut vpcs, mut subnets) = if reads.contains(&Read::Vpcs) {
+        tokio::try_join!(vpcs(gate), subnets(gate))?
+    } else {
+        let subnets = subnets(gate).await?;
+        match default_vpc(&subnets) {
+            Some(vpc) => (vec![vpc], subnets),
+            None => (vpcs(gate).await?, subnets),
+        }
+    };
     vpcs.sort_by(|a, b| a.id.cmp(&b.id));
     subnets.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(Facts { vpcs, subnets })
+}
+
+/// The default VPC, by its subnets: only it has default ones
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html>).
+fn default_vpc(subnets: &[Subnet]) -> Option<Vpc> {
+    let id = subnets.iter().find(|subnet| subnet.default).map(|subnet| subnet.vpc.clone())?;
+    Some(Vpc { id, default: true, tags: Tags::new(), ipv6: false })
 }
 
 async fn vpcs(gate: &Gate) -> Result<Vec<Vpc>, ProviderError> {

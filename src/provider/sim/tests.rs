@@ -33,7 +33,7 @@ pub(crate) fn scope() -> Scope {
         regions: BTreeSet::from([here()]),
         all_regions: false,
         named: BTreeSet::new(),
-        health: false,
+        reads: BTreeSet::new(),
     }
 }
 
@@ -123,8 +123,8 @@ async fn health_is_told_where_it_is_asked_for() {
     let path = folder.path().join("world.json");
     std::fs::write(&path, text.to_string()).unwrap();
     let sim = Sim::open(&path).unwrap();
-    for (health, told) in [(false, false), (true, true)] {
-        let seen = sim.observe(&Scope { health, ..scope() }).await.unwrap();
+    for (reads, told) in [(None, false), (Some(crate::resources::Read::Health), true)] {
+        let seen = sim.observe(&Scope { reads: reads.into_iter().collect(), ..scope() }).await.unwrap();
         let text = serde_json::to_string(&seen.objects).unwrap();
         assert_eq!(text.contains("Instance is in terminated state."), told, "{text}");
     }

@@ -9,9 +9,9 @@ use aws_sdk_ec2::types::{
 };
 
 use super::state::{FurtherVolume, Metadata, MetadataService, Observed, RootDisk, RootVolume, State};
+use crate::model::CloudId;
 use crate::model::duration::Gibibytes;
 use crate::model::id::{ImageId, SubnetId, VpcId, ZoneName};
-use crate::model::{CloudId, tags};
 use crate::port::ProviderError;
 use crate::provider::aws::client::Gate;
 use crate::provider::aws::listing::{self, Keys, PAGE, Select};
@@ -31,7 +31,7 @@ const KEYS: Keys = Keys { prefix: "i-", id: "instance-id", name: "tag:Name" };
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html>).
 const LIVING: [State; 5] = [State::Pending, State::Running, State::Stopping, State::Stopped, State::ShuttingDown];
 
-/// Lists what is selected, each instance with its boot volume.
+/// Lists what is selected; what volumes say of themselves is read by [`with_volumes`].
 ///
 /// # Errors
 /// What AWS answers.
@@ -40,9 +40,8 @@ pub async fn list(gate: &Gate, select: Select<'_>) -> Result<Vec<Object>, Provid
         filters.push(listing::filter("instance-state-name", LIVING.map(State::word)));
         instances(gate, &filters).await
     });
-    let (listed, volumes) = tokio::join!(listing::together(listings.collect()), tagged_volumes(gate, select));
     let mut meant = BTreeMap::new();
-    for instances in listed {
+    for instances in listing::together(listings.collect()).await {
         for listed in instances? {
             let Some(object) = object(gate, &listed)? else { continue };
             if select.takes(&object, object.tags.get("Name").map(String::as_str)) {
@@ -50,27 +49,24 @@ pub async fn list(gate: &Gate, select: Select<'_>) -> Result<Vec<Object>, Provid
             }
         }
     }
-    let mut volumes = volumes?;
-    let lacking = meant.values().filter_map(root).filter(|root| !volumes.contains_key(&root.id));
-    let lacking: Vec<CloudId> = lacking.map(|root| root.id.clone()).collect();
-    for filters in listing::chunks("volume-id", lacking.iter().map(CloudId::as_str)) {
-        volumes.append(&mut read_volumes(gate, filters).await?);
-    }
-    for object in meant.values_mut() {
-        settle_root(object, &volumes);
-    }
     Ok(meant.into_values().collect())
 }
 
-/// The volumes that carry the stack's tag, read beside the instances: the boot volumes of all but adopted ones.
-async fn tagged_volumes(gate: &Gate, select: Select<'_>) -> Result<BTreeMap<CloudId, Volume>, ProviderError> {
-    match select {
-        Select::Owned(stack) => {
-            let filter = listing::filter(&format!("tag:{}", tags::STACK), [stack.as_str()]);
-            read_volumes(gate, vec![filter]).await
-        }
-        Select::Ids(_) | Select::Called(_) => Ok(BTreeMap::new()),
+/// The instances with what the volumes that they boot from say of themselves.
+///
+/// # Errors
+/// What AWS answers.
+pub async fn with_volumes(gate: &Gate, mut objects: Vec<Object>) -> Result<Vec<Object>, ProviderError> {
+    let ids: Vec<CloudId> = objects.iter().filter_map(root).map(|root| root.id.clone()).collect();
+    let chunks = listing::chunks("volume-id", ids.iter().map(CloudId::as_str));
+    let mut volumes = BTreeMap::new();
+    for read in listing::together(chunks.into_iter().map(|filters| read_volumes(gate, filters)).collect()).await {
+        volumes.append(&mut read?);
     }
+    for object in &mut objects {
+        settle_root(object, &volumes);
+    }
+    Ok(objects)
 }
 
 /// Which of these objects are instances that are terminated. Listings of their interfaces may lag.

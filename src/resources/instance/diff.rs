@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::VolumeChange;
 use super::compare::{self, Differences};
-use super::state::{ImageChoice, KeyChoice, Shutdown, State};
+use super::state::{ImageChoice, KeyChoice, RootVolume, Shutdown, State};
 use super::user_data::{Body, FINGERPRINT, UserData};
 use super::{Action, Desired, IMAGE_QUERY, Observed, SHUTDOWN, canonical, create};
 use crate::model::tags::PROTECT;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit, Tags};
 use crate::resources::snapshot::{Answer, Facts, Question};
 use crate::resources::{
-    Context, Delta, Draft, Effect, Hold, Impact, Needs, Reach, Refusal, RefusalKind, Resource, Seen, Stamps, Wave,
+    Context, Delta, Draft, Effect, Hold, Impact, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen, Stamps, Wave,
 };
 
 /// The kind `instance`.
@@ -32,6 +32,11 @@ impl Resource for Instance {
         });
         let read = want.user_data.iter().flat_map(holes).map(|(address, _)| Reference::Address(address));
         groups.chain(key).chain(read).collect()
+    }
+
+    fn reads(want: &Desired) -> Vec<Read> {
+        let volumes = (want.root_volume != RootVolume::default()).then_some(Read::Volumes);
+        volumes.into_iter().chain(Read::of_vpc(&want.place.vpc)).collect()
     }
 
     fn create(want: &Desired, cx: &Context<'_>) -> Vec<Draft<Action>> {

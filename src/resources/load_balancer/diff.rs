@@ -13,7 +13,7 @@ use crate::model::duration::Seconds;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit};
 use crate::resources::snapshot::{Answer, Question, Subnet};
 use crate::resources::{
-    Context, Crew, Delta, Draft, Edit, Effect, Field, Hold, Impact, Member, Needs, Reach, Refusal, RefusalKind,
+    Context, Crew, Delta, Draft, Edit, Effect, Field, Hold, Impact, Member, Needs, Reach, Read, Refusal, RefusalKind,
     Resource, Seen, Wave, Wrap,
 };
 
@@ -33,6 +33,10 @@ impl Resource for LoadBalancer {
 
     fn references(want: &Desired) -> Vec<Reference> {
         want.security_groups.iter().flatten().chain(&want.instances).cloned().collect()
+    }
+
+    fn reads(want: &Desired) -> Vec<Read> {
+        Read::of_vpc(&want.place.vpc).into_iter().collect()
     }
 
     fn introduces(want: &Desired, _: &Context<'_>) -> Vec<Field> {

@@ -8,7 +8,8 @@ use super::{Action, Desired, Observed};
 use crate::model::{Kind, Link, Output, Reference, TagEdit};
 use crate::resources::snapshot::{Answer, Question};
 use crate::resources::{
-    After, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Reach, Refusal, RefusalKind, Resource, Seen, Wave,
+    After, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen,
+    Wave,
 };
 
 /// The kind `security_group`.
@@ -30,6 +31,10 @@ impl Resource for SecurityGroup {
                 Peer::Cidr(_) | Peer::ForeignGroup { .. } | Peer::PrefixList(_) => None,
             })
             .collect()
+    }
+
+    fn reads(want: &Desired) -> Vec<Read> {
+        Read::of_vpc(&want.vpc).into_iter().collect()
     }
 
     fn introduces(want: &Desired, cx: &Context<'_>) -> Vec<Field> {

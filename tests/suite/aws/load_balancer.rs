@@ -100,7 +100,13 @@ async fn health_is_told_where_it_is_asked_for() {
     corner.perform(&stop, &none).await.expect("stopped");
     let regions = BTreeSet::from([corner.region.clone()]);
     let stack = corner.stack.clone();
-    let scope = Scope { stack, regions, all_regions: false, named: BTreeSet::new(), health: true };
+    let scope = Scope {
+        stack,
+        regions,
+        all_regions: false,
+        named: BTreeSet::new(),
+        reads: portcullis::resources::Read::ALL.into(),
+    };
     let objects = corner.aws.observe(&scope).await.expect("listed").objects;
     let health = objects.iter().find_map(|object| match &object.body {
         Body::LoadBalancer(body) => Some(&body.health),
