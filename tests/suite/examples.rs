@@ -91,7 +91,10 @@ async fn tell(example: &Example, stage: &Stage, world: &[&'static str]) -> Vec<B
 #[tokio::test]
 async fn every_example_holds_on_the_simulated_world() {
     for example in Example::all() {
-        let plans = tell(&example, &Stage::new(), &["--world", "world.json"]).await;
+        let stage = Stage::new();
+        let plans = tell(&example, &stage, &["--world", "world.json"]).await;
+        // The world notes whenever a call takes a member out of service that should have stayed.
+        assert!(!stage.read("world.json").contains("\"breaches\""), "{}", example.name);
         assert!(plans.iter().all(|plan| !plan.is_empty()), "{}: {plans:?}", example.name);
     }
 }

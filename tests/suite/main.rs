@@ -25,6 +25,8 @@ mod fields;
 mod layering;
 #[cfg(feature = "aws")]
 mod pages;
+#[cfg(feature = "aws")]
+mod rolls;
 mod schemas;
 mod smoke;
 mod stories;

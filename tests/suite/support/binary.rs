@@ -94,6 +94,11 @@ impl Stage {
         std::fs::write(self.home.path().join(name), text).expect("a file");
     }
 
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.home.path().join(name)).expect("a file")
+    }
+
     /// A command that is not run yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
