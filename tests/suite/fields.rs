@@ -58,6 +58,22 @@ const SECOND: &str = "iam_profile = \"fields-second\"\nmonitoring = \"basic\"\ns
 const THIRD: &str = "monitoring = \"detailed\"\nmetadata_service = \"off\"\nprotect = true\n\
     root_volume = { size = \"30GiB\", type = \"gp3\", iops = 5000, throughput = 250, encrypted = true }\n";
 
+/// Applies a spec by these calls, after which a plan is empty.
+async fn settle(stage: &Stage, proxy: &Proxy, text: &str, calls: &[&str]) {
+    stage.write("spec.toml", text);
+    proxy.count();
+    let applied = stage.run(&["apply", "spec.toml", "--yes"]).await;
+    if applied.code == Some(6) {
+        panic!("{applied}\n{}", stage.run(&["plan", "spec.toml"]).await);
+    }
+    applied.exits(0);
+    let made = proxy.count();
+    for call in calls {
+        assert!(made.contains_key(*call), "{call} was not called: {made:?}");
+    }
+    stage.run(&["plan", "spec.toml", "--detailed-exitcode"]).await.exits(0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_shape_comes_back_as_it_was_written() {
     let proxy = Proxy::before(moto::port()).await;
@@ -86,18 +102,7 @@ async fn every_shape_comes_back_as_it_was_written() {
         ),
         (format!("{second}{THIRD}"), &["MonitorInstances", "DisassociateIamInstanceProfile"]),
     ] {
-        stage.write("spec.toml", &text);
-        proxy.count();
-        let applied = stage.run(&["apply", "spec.toml", "--yes"]).await;
-        if applied.code == Some(6) {
-            panic!("{applied}\n{}", stage.run(&["plan", "spec.toml"]).await);
-        }
-        applied.exits(0);
-        let made = proxy.count();
-        for call in calls {
-            assert!(made.contains_key(*call), "{call} was not called: {made:?}");
-        }
-        stage.run(&["plan", "spec.toml", "--detailed-exitcode"]).await.exits(0);
+        settle(&stage, &proxy, &text, calls).await;
         let seen = stage.run(&["observe", "spec.toml", "--format", "json"]).await.exits(0).json();
         let objects = seen["snapshot"]["objects"].as_array().expect("objects").iter();
         let mut instances = objects.filter(|object| object["tags"]["portcullis:address"] == "instance.one");
@@ -107,5 +112,80 @@ async fn every_shape_comes_back_as_it_was_written() {
     }
     stage.write("spec.toml", &format!("{second}{SECOND}"));
     stage.run(&["apply", "spec.toml", "--yes"]).await.exits(0);
+    stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
+}
+
+fn balancer(fields: &str) -> String {
+    format!(
+        "stack = \"fronts\"\nregion = \"{REGION}\"\n[security_group.one]\n[security_group.two]\n\
+         [instance.one]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nzones = [\"{REGION}b\"]\n\
+         [load_balancer.front]\ninstances = [\"one\"]\n{fields}"
+    )
+}
+
+/// Every field with a value that is not AWS's own.
+fn first_front() -> String {
+    let certificate = "certificate = \"arn:aws:iam::123456789012:server-certificate/one\"";
+    balancer(&format!(
+        "zones = [\"{REGION}a\", \"{REGION}b\"]\nsecurity_groups = [\"one\"]\ntags = {{ team = \"web\" }}\n\
+         listeners = [\n\
+         {{ port = 80, protocol = \"http\", instance_port = 8000, stickiness = {{ cookie = \"JSESSIONID\" }} }},\n\
+         {{ port = 443, protocol = \"https\", instance_port = 8000, {certificate}, \
+         ssl_policy = \"ELBSecurityPolicy-TLS-1-2-2017-01\", stickiness = {{ duration = \"10m\" }} }},\n\
+         {{ port = 8080, protocol = \"tcp\", instance_port = 9000 }},\n\
+         {{ port = 8443, protocol = \"ssl\", instance_port = 9000, {certificate} }},\n]\n\
+         proxy_protocol = [9000]\n\
+         health_check = {{ target = \"http:8000/up\", interval = \"10s\", timeout = \"3s\", unhealthy_after = 3, healthy_after = 4 }}\n\
+         cross_zone = false\nidle_timeout = \"120s\"\nconnection_draining = \"100s\"\n\
+         access_log = {{ bucket = \"front-logs\", prefix = \"web/front\", interval = \"5m\" }}\n"
+    ))
+}
+
+/// Every one of them changed where it stands.
+fn second_front() -> String {
+    let certificate = "certificate = \"arn:aws:iam::123456789012:server-certificate/two\"";
+    balancer(&format!(
+        "zones = [\"{REGION}b\", \"{REGION}c\"]\nsecurity_groups = [\"one\", \"two\"]\ntags = {{ team = \"edge\" }}\n\
+         listeners = [\n\
+         {{ port = 80, protocol = \"http\", instance_port = 8001 }},\n\
+         {{ port = 443, protocol = \"https\", instance_port = 8000, instance_protocol = \"https\", {certificate}, \
+         stickiness = {{ cookie = \"session\" }} }},\n\
+         {{ port = 8080, protocol = \"tcp\", instance_port = 9000 }},\n]\n\
+         health_check = {{ target = \"SSL:9000\", interval = \"5s\", timeout = \"2s\", unhealthy_after = 2, healthy_after = 2 }}\n\
+         connection_draining = \"off\"\n"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_of_a_balancer_comes_back_as_it_was_written() {
+    let proxy = Proxy::before(moto::port()).await;
+    let stage = Stage::before(proxy.port);
+    for (text, calls) in [
+        (
+            first_front(),
+            &["CreateLoadBalancer", "CreateLBCookieStickinessPolicy", "CreateAppCookieStickinessPolicy"][..],
+        ),
+        (
+            second_front(),
+            &[
+                "ApplySecurityGroupsToLoadBalancer",
+                "AttachLoadBalancerToSubnets",
+                "DetachLoadBalancerFromSubnets",
+                "CreateLoadBalancerListeners",
+                "DeleteLoadBalancerListeners",
+                "SetLoadBalancerPoliciesForBackendServer",
+                "ConfigureHealthCheck",
+                "ModifyLoadBalancerAttributes",
+                "AddTags",
+            ],
+        ),
+        (
+            second_front().replace("server-certificate/two", "server-certificate/three"),
+            &["SetLoadBalancerListenerSSLCertificate"],
+        ),
+        (first_front(), &[]),
+    ] {
+        settle(&stage, &proxy, &text, calls).await;
+    }
     stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
 }
