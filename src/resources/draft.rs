@@ -1,5 +1,7 @@
 //! A call that a kind proposes, with all that decides its place among the others.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +107,23 @@ pub enum Reach {
     BornInto(Link),
     /// It takes something out of this group.
     Leaves(CloudId),
+}
+
+impl Reach {
+    /// What it means to be in these groups instead of those, and which are left.
+    #[must_use]
+    pub fn of_swap(is: &BTreeSet<Link>, wanted: &BTreeSet<Link>) -> (Vec<CloudId>, Vec<Self>) {
+        let left: Vec<CloudId> = is
+            .difference(wanted)
+            .filter_map(|link| match link {
+                Link::Existing(id) => Some(id.clone()),
+                Link::Planned(_) => None,
+            })
+            .collect();
+        let joins = wanted.difference(is).cloned().map(Self::Joins);
+        let reach = joins.chain(left.iter().cloned().map(Self::Leaves)).collect();
+        (left, reach)
+    }
 }
 
 /// What goes around the interruption of an object that is sent traffic.

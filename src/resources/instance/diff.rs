@@ -276,15 +276,7 @@ fn in_place(
 fn swap_groups(want: &Desired, have: &Seen<'_, Observed>, cx: &Context<'_>, delta: &mut Delta<Action>) {
     let Some(wanted) = compare::wanted_groups(want, have.body, cx) else { return };
     let is: BTreeSet<Link> = have.body.security_groups.iter().cloned().map(Link::Existing).collect();
-    let joins = wanted.difference(&is).cloned().map(Reach::Joins);
-    let left: Vec<CloudId> = is
-        .difference(&wanted)
-        .filter_map(|link| match link {
-            Link::Existing(id) => Some(id.clone()),
-            Link::Planned(_) => None,
-        })
-        .collect();
-    let reach = joins.chain(left.iter().cloned().map(Reach::Leaves)).collect();
+    let (left, reach) = Reach::of_swap(&is, &wanted);
     let action = Action::SetGroups(wanted.into_iter().collect());
     let draft = Draft::new("set security groups", Wave::Update, Some(have.id.clone()), action);
     delta.drafts.push(Draft { frees: left, reach, ..draft });

@@ -8,7 +8,7 @@ use super::state::{Listener, Registration};
 use super::{Action, Desired, Observed};
 use crate::model::duration::Seconds;
 use crate::model::id::{SubnetId, ZoneName};
-use crate::model::{CloudId, Known, Link, Output, Reference};
+use crate::model::{Known, Link, Output, Reference};
 use crate::resources::place::Within;
 use crate::resources::snapshot::Subnet;
 use crate::resources::{
@@ -250,15 +250,7 @@ fn groups(want: &Desired, have: &Seen<'_, Observed>, cx: &Context<'_>, delta: &m
         return;
     }
     value(delta, "security_groups", Effect::InPlace, Some(words(&is)), Some(words(&wanted)));
-    let left: Vec<CloudId> = is
-        .difference(&wanted)
-        .filter_map(|link| match link {
-            Link::Existing(id) => Some(id.clone()),
-            Link::Planned(_) => None,
-        })
-        .collect();
-    let joins = wanted.difference(&is).cloned().map(Reach::Joins);
-    let reach = joins.chain(left.iter().cloned().map(Reach::Leaves)).collect();
+    let (left, reach) = Reach::of_swap(&is, &wanted);
     let action = Action::SetGroups(wanted.into_iter().collect());
     let draft = Draft::new("set security groups", Wave::Update, Some(have.id.clone()), action);
     delta.drafts.push(Draft { frees: left, reach, ..draft });
