@@ -27,12 +27,14 @@ use crate::model::{Address, CloudId, Kind, Link, Name, Output, Reference, Region
 
 mod context;
 pub mod decode;
+mod delta;
 mod draft;
 pub mod elastic_ip;
 pub mod instance;
 pub mod key_pair;
 pub mod load_balancer;
 pub mod place;
+mod refusal;
 pub mod registry;
 pub mod security_group;
 pub mod shape;
@@ -44,7 +46,9 @@ pub mod values;
 pub mod world;
 
 pub use context::{Context, Fresh, Identities};
+pub use delta::{Delta, Edit, Effect, Field, Impact, Note};
 pub use draft::{After, Crew, Draft, Reach, Wave, Wrap};
+pub use refusal::{Refusal, RefusalKind};
 use snapshot::Facts;
 
 /// What every kind says of itself to the planner. All of it is pure. What has a default is not true of every kind: a kind
@@ -295,121 +299,6 @@ impl Read {
     }
 }
 
-/// What turns what is there into what is wanted.
-#[derive(Debug, Clone)]
-pub struct Delta<A> {
-    /// Every difference.
-    pub fields: Vec<Field>,
-    /// The calls that change it where it stands. Not used when any field replaces.
-    pub drafts: Vec<Draft<A>>,
-    /// Outputs that these calls renew while the object stays the same.
-    pub renews: Vec<Output>,
-}
-
-impl<A> Default for Delta<A> {
-    fn default() -> Self {
-        Self { fields: Vec::new(), drafts: Vec::new(), renews: Vec::new() }
-    }
-}
-
-/// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Field {
-    /// The field of the spec.
-    pub name: String,
-    /// What becomes of it.
-    pub edit: Edit,
-    /// What that does to the object.
-    pub effect: Effect,
-}
-
-/// A change of one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Edit {
-    /// One value instead of another.
-    Value {
-        /// As it is; absent when there is none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        before: Option<String>,
-        /// As it will be; absent when there is to be none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<String>,
-    },
-    /// One entry more.
-    Added(String),
-    /// One entry less.
-    Removed(String),
-    /// A text of several lines.
-    Text {
-        /// As it is; absent when it could not be read.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        before: Option<String>,
-        /// As it will be; absent when there is to be none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<String>,
-    },
-    /// It changes, and nobody may see how.
-    Hidden,
-}
-
-/// What a change does to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effect {
-    /// Changed where it stands.
-    InPlace,
-    /// Stopped, changed, started.
-    Restart,
-    /// Another object.
-    Replace,
-}
-
-/// How hard a change hits, mildest first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Impact {
-    /// Nobody notices.
-    #[default]
-    None,
-    /// Connections break and can be made again.
-    Reconnect,
-    /// Something does not answer for a while.
-    Downtime,
-    /// Data that the spec does not describe is lost.
-    DataLoss,
-}
-
-impl Impact {
-    /// The word of options and output.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Reconnect => "reconnect",
-            Self::Downtime => "downtime",
-            Self::DataLoss => "data-loss",
-        }
-    }
-}
-
-/// Something the reader of a plan must know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Note {
-    /// How hard it hits.
-    pub impact: Impact,
-    /// What happens, in words.
-    pub text: String,
-}
-
-impl Note {
-    /// A note.
-    #[must_use]
-    pub fn new(impact: Impact, text: impl Into<String>) -> Self {
-        Self { impact, text: text.into() }
-    }
-}
-
 /// What must exist before a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -448,64 +337,4 @@ pub struct Member {
     pub id: CloudId,
     /// How it is, in words.
     pub state: String,
-}
-
-/// Why a plan is not to be carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Refusal {
-    /// What sort of reason.
-    pub kind: RefusalKind,
-    /// Which resource, if it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Address>,
-    /// What stands in the way.
-    pub message: String,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-/// Sorts of refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RefusalKind {
-    /// It is protected.
-    Protected,
-    /// Several objects of one generation at one address.
-    Twin,
-    /// Another spec owns it.
-    Origin,
-    /// Something foreign holds what must go.
-    Holder,
-    /// What it would take belongs to something else.
-    Taken,
-    /// An `adopt` clause cannot be carried out.
-    Adopt,
-    /// A lookup finds none, or several.
-    Lookup,
-    /// A quota does not suffice.
-    Quota,
-    /// The steps cannot be brought into an order.
-    Cycle,
-    /// Something would be reachable that neither start nor end allows.
-    Exposure,
-    /// Too few would be left in service.
-    Capacity,
-    /// A guard of the spec or the command line.
-    Guard,
-}
-
-impl Refusal {
-    /// A refusal about one resource.
-    #[must_use]
-    pub fn new(kind: RefusalKind, at: &Address, message: impl Into<String>) -> Self {
-        Self { kind, address: Some(at.clone()), message: message.into(), hint: None }
-    }
-
-    /// Adds what to do about it.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
