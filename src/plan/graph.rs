@@ -50,8 +50,6 @@ pub enum Because {
     Relieved(Address),
     /// One that changed before it serves, so that what is wrong with the change shows on one.
     Proven(Address),
-    /// Who leaves is counted against those who are in service then.
-    Counted(Address),
     /// Open before somebody moves in.
     OpenFirst(Address),
     /// A new object boots into rules that are there.
@@ -69,13 +67,12 @@ impl Because {
         match self {
             Self::Proven(_) => Some(0),
             Self::BornOpen(_) => Some(1),
-            Self::Counted(_) => Some(2),
-            Self::Reader(_) => Some(3),
-            Self::LeaveFirst(_) => Some(4),
-            Self::CloseLast(_) => Some(5),
-            Self::OpenFirst(_) => Some(6),
-            Self::Serves(_) => Some(7),
-            Self::Relieved(_) => Some(8),
+            Self::Reader(_) => Some(2),
+            Self::LeaveFirst(_) => Some(3),
+            Self::CloseLast(_) => Some(4),
+            Self::OpenFirst(_) => Some(5),
+            Self::Serves(_) => Some(6),
+            Self::Relieved(_) => Some(7),
             Self::SameObject
             | Self::Needs(_)
             | Self::Reads(..)
@@ -102,7 +99,6 @@ impl fmt::Display for Because {
             Self::Drained(address) => write!(f, "{address} sends it nothing any more"),
             Self::Relieved(address) => write!(f, "{address} serves before the old one leaves"),
             Self::Proven(address) => write!(f, "{address} serves first, so that a bad change stops there"),
-            Self::Counted(address) => write!(f, "{address} lets one go at a time"),
             Self::Reader(address) => write!(f, "the old {address} was told of it"),
             Self::OpenFirst(address) => write!(f, "{address} opens before somebody joins"),
             Self::BornOpen(address) => write!(f, "{address} is open before somebody boots into it"),

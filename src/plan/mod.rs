@@ -186,7 +186,6 @@ impl Plan {
             Because::Relieved(_) => self.serve_fewer(edge, stack, &words),
             Because::BornOpen(_)
             | Because::Proven(_)
-            | Because::Counted(_)
             | Because::Drained(_)
             | Because::Reader(_)
             | Because::SameObject

@@ -138,8 +138,6 @@ struct Passing {
     end: StepId,
     /// The call after which it, or its successor, serves.
     serves: StepId,
-    /// The call that takes it out.
-    out: StepId,
     at_most: Seconds,
 }
 
@@ -168,12 +166,6 @@ impl<'p, 'a> Linker<'p, 'a> {
                 passing.entry(by).or_default().push(one);
             }
         }
-        let mut leaving: BTreeMap<&Address, Vec<StepId>> = BTreeMap::new();
-        for (step, batch, _) in self.drafts().filter(|(_, _, draft)| !draft.quits.is_empty()) {
-            if let Some(by) = self.address(batch) {
-                leaving.entry(by).or_default().push(step);
-            }
-        }
         let (mut rolls, mut rolling) = (Vec::new(), BTreeSet::new());
         let mut depths = BTreeMap::new();
         for (by, mut members) in passing {
@@ -183,7 +175,6 @@ impl<'p, 'a> Linker<'p, 'a> {
             });
             self.refuse_swaps(&by, &members, crew);
             self.take_turns(&members, crew);
-            self.one_by_one(&by, &members, leaving.get(&by).map_or(&[], Vec::as_slice));
             rolling.extend(members.iter().map(|one| one.member.clone()));
             rolls.push(told(by, crew, &members));
         }
@@ -252,7 +243,6 @@ impl<'p, 'a> Linker<'p, 'a> {
                 // The next one's turn comes when the old one leaves: where it may not, nobody runs twice for nothing.
                 end: if swap { end } else { out },
                 serves: end,
-                out,
                 at_most: Seconds(at_most),
             });
         }
@@ -284,7 +274,7 @@ impl<'p, 'a> Linker<'p, 'a> {
         let (start, end) = (self.first(around.batch)?, self.last(around.batch)?);
         let at_most = Seconds(self.longest(&[Some(around.batch), self.updater(&around.member)]));
         let member = around.of.clone();
-        Some((by, Passing { member, change: Passage::Restart, start, end, serves: end, out: start, at_most }))
+        Some((by, Passing { member, change: Passage::Restart, start, end, serves: end, at_most }))
     }
 
     /// One that must go before another comes leaves a gap, which nobody else may have to fill.
@@ -309,16 +299,6 @@ impl<'p, 'a> Linker<'p, 'a> {
                 Passage::Restart | Passage::Swap => Because::Turn(before.member.clone()),
             };
             self.edge(before.end, after.start, because);
-        }
-    }
-
-    /// Those who leave are counted one after the other, each against those who are in service then.
-    fn one_by_one(&mut self, by: &Address, members: &[Passing], leaving: &[StepId]) {
-        let mut all: Vec<StepId> = members.iter().map(|one| one.out).collect();
-        let known: BTreeSet<StepId> = all.iter().copied().collect();
-        all.extend(leaving.iter().filter(|step| !known.contains(step)));
-        for (before, after) in all.iter().zip(all.iter().skip(1)) {
-            self.edge(*before, *after, Because::Counted(by.clone()));
         }
     }
 

@@ -110,7 +110,6 @@ load_balancer.front never below 1 of 2
     after 6: needs instance.web-1
     after 13: the same object
 15 load_balancer.front deregister: <instance.web-1#1>
-    after 11: load_balancer.front lets one go at a time
     after 14: instance.web-1 serves before the old one leaves
 16 load_balancer.front await drained: <instance.web-1#1>
     after 15: the same object
@@ -157,7 +156,6 @@ load_balancer.front never below 1 of 2
     after 5: needs instance.web-0
     after 13: the same object
 15 load_balancer.front deregister: <instance.web-1#1>
-    after 11: load_balancer.front lets one go at a time
     after 14: its turn comes after instance.web-0
 16 load_balancer.front await drained: <instance.web-1#1>
     after 15: the same object
@@ -366,7 +364,6 @@ fn another_balancer_takes_over_before_the_first_goes() {
     after 5: needs instance.web-0
     after 20: the same object
 22 load_balancer.front deregister: <instance.web-1#1>
-    after 18: load_balancer.front lets one go at a time
     after 21: its turn comes after instance.web-0
 23 load_balancer.front await drained: <instance.web-1#1>
     after 22: the same object

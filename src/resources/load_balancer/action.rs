@@ -61,7 +61,8 @@ pub enum Action {
     Register(Vec<Link>),
     /// Waits until these are in service.
     AwaitInService(Vec<Link>),
-    /// `DeregisterInstancesFromLoadBalancer`, once enough others are in service.
+    /// `DeregisterInstancesFromLoadBalancer`, once enough others are in service: looking and taking out are one, so that two
+    /// that leave at once do not count on each other.
     Deregister {
         /// Which.
         instances: BTreeSet<CloudId>,

@@ -63,6 +63,11 @@ fn value(delta: &mut Delta<Action>, name: &str, effect: Effect, before: Option<S
     delta.fields.push(Field { name: name.to_owned(), edit: Edit::Value { before, after }, effect });
 }
 
+/// One entry more or less of a list.
+fn entry(delta: &mut Delta<Action>, name: &str, edit: Edit) {
+    delta.fields.push(Field { name: name.to_owned(), edit, effect: Effect::InPlace });
+}
+
 fn push(delta: &mut Delta<Action>, have: &Seen<'_, Observed>, title: &'static str, action: Action) {
     delta.drafts.push(Draft::new(title, Wave::Update, Some(have.id.clone()), action));
 }
@@ -142,11 +147,7 @@ fn open_zones(
     delta: &mut Delta<Action>,
 ) {
     for subnet in &zones.opened {
-        delta.fields.push(Field {
-            name: "subnets".to_owned(),
-            edit: Edit::Added(subnet.to_string()),
-            effect: Effect::InPlace,
-        });
+        entry(delta, "subnets", Edit::Added(subnet.to_string()));
     }
     if !zones.opened.is_empty() {
         push(delta, have, "attach subnets", Action::AttachSubnets(zones.opened.clone()));
@@ -204,11 +205,7 @@ fn close_zones(
     delta: &mut Delta<Action>,
 ) {
     for subnet in &zones.closed {
-        delta.fields.push(Field {
-            name: "subnets".to_owned(),
-            edit: Edit::Removed(subnet.to_string()),
-            effect: Effect::InPlace,
-        });
+        entry(delta, "subnets", Edit::Removed(subnet.to_string()));
     }
     if !zones.closed.is_empty() {
         leave_behind(want, &zones.closed, cx);
@@ -350,7 +347,7 @@ fn settings(want: &Desired, have: &Seen<'_, Observed>, delta: &mut Delta<Action>
     let off_only = is.proxy_protocol.difference(&want.proxy_protocol).map(|port| (*port, false));
     for (port, on) in on_only.chain(off_only) {
         let edit = if on { Edit::Added(port.to_string()) } else { Edit::Removed(port.to_string()) };
-        delta.fields.push(Field { name: "proxy_protocol".to_owned(), edit, effect: Effect::InPlace });
+        entry(delta, "proxy_protocol", edit);
         push(delta, have, "set proxy protocol", Action::SetProxyProtocol { port, on });
     }
     for port in silenced(want, is) {
