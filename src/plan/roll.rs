@@ -128,6 +128,21 @@ fn standing<'a>(ripple: &Ripple<'a>, address: &Address) -> Option<&'a Object> {
     }
 }
 
+/// How many of the members there are now will be members throughout, those counted once in whose place another comes.
+fn staying(ripple: &Ripple<'_>, batch: &Batch<'_>, pairs: &[Passing]) -> usize {
+    let quitting: BTreeSet<&CloudId> = batch.drafts.iter().flat_map(|draft| &draft.quits).collect();
+    let successors: BTreeSet<&CloudId> = pairs.iter().filter_map(|pair| Some(&ripple.kept(&pair.member)?.id)).collect();
+    let members = batch.object.map(Object::members).unwrap_or_default();
+    let stays = members.iter().filter(|one| !quitting.contains(&one.id) && !successors.contains(&one.id));
+    stays.count() + pairs.len()
+}
+
+/// Whether too few would serve without those who join, once one leaves: a swap leaves before its successor comes.
+fn is_short(ripple: &Ripple<'_>, batch: &Batch<'_>, there: usize, change: Passage) -> bool {
+    let swap = usize::from(change == Passage::Swap);
+    crew(ripple, &batch.address).is_some_and(|crew| there < swap + usize::try_from(crew.min_healthy).unwrap_or(0))
+}
+
 /// One member's change as one chain of its server sees it.
 struct Passing {
     member: Address,
@@ -153,6 +168,14 @@ impl<'p, 'a> Linker<'p, 'a> {
                 let pairs = self.relieve(ripple, number, &serves);
                 let paired: BTreeSet<StepId> = pairs.iter().map(|pair| pair.serves).collect();
                 let plain = serves.iter().map(|(step, _)| *step).filter(|step| !paired.contains(step));
+                let plain: Vec<StepId> = plain.collect();
+                let there = staying(ripple, batch, &pairs);
+                for pair in pairs.iter().filter(|pair| is_short(ripple, batch, there, pair.change)) {
+                    let leaves = if pair.change == Passage::Swap { pair.start } else { pair.end };
+                    for join in &plain {
+                        self.edge(*join, leaves, Because::Relieved(batch.address.clone()));
+                    }
+                }
                 joining.entry(batch.address.clone()).or_default().extend(plain);
                 passing.entry(batch.address.clone()).or_default().extend(pairs);
             }

@@ -503,3 +503,15 @@ instance.web-0 await terminated
     );
     lab.apply(&stack(of(['b', 'c'])));
 }
+
+#[test]
+fn who_joins_serves_before_anybody_leaves_a_site_that_is_to_grow() {
+    let fixed = |image_id: &'static str| {
+        move |want: Desired| {
+            image(image_id)(want)
+                .machine(|want| want.private_ip = (want.index == 0).then(|| "172.31.9.9".parse().unwrap()))
+        }
+    };
+    let lab = Lab::with(site(1, fixed("ami-00000001")));
+    lab.apply(&stack(site(2, fixed("ami-00000002"))));
+}
