@@ -3,18 +3,24 @@
 //! Nothing here knows a kind's rules, a provider or the planner.
 
 pub mod address;
+pub mod addresses;
 pub mod duration;
 pub mod id;
 pub mod link;
 pub mod net;
 pub mod place;
+pub mod query;
 pub mod secret;
 pub mod tags;
+pub mod target;
 pub mod text;
 pub mod tree;
 
 pub use address::{Address, Kind, Name};
+pub use addresses::{AddressSet, Family};
 pub use id::CloudId;
 pub use link::{Known, Link, Output, Reference};
 pub use place::{AccountId, Region, StackName};
+pub use query::Query;
 pub use tags::{Owner, TagEdit, Tags};
+pub use target::Target;

@@ -65,6 +65,12 @@ impl Cidr {
         self.0.contains(&address)
     }
 
+    /// Whether every address of another is in it.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
     /// The address that stands `offset` behind the network's own, for IPv4.
     #[must_use]
     pub fn nth_v4(self, offset: u32) -> Option<std::net::Ipv4Addr> {
@@ -78,6 +84,12 @@ impl Cidr {
     #[must_use]
     pub fn is_everyone(self) -> bool {
         self.0.prefix_len() == 0
+    }
+}
+
+impl From<Cidr> for IpNet {
+    fn from(cidr: Cidr) -> Self {
+        cidr.0
     }
 }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What stands where a region would for what is in none: the firewalls of hosts.
+const HOSTS: &str = "hosts";
+
 /// Makes one checked text newtype.
 macro_rules! checked {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:expr) => {
@@ -57,6 +60,9 @@ macro_rules! checked {
 checked! {
     /// An AWS region, `eu-west-1`.
     Region, "a region is like `eu-west-1` or `us-gov-east-1`", |text| {
+        if text == HOSTS {
+            return true;
+        }
         let parts: Vec<&str> = text.split('-').collect();
         let word = |s: &&str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase());
         match parts.split_last() {
@@ -81,5 +87,30 @@ checked! {
         text != "sg" && text.len() <= 32
             && bytes.next().is_some_and(|b| b.is_ascii_lowercase())
             && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+}
+
+impl Region {
+    /// Takes a region as a spec or the environment may name it: one of AWS.
+    ///
+    /// # Errors
+    /// The rule that the text breaks, in words.
+    pub fn written(text: &str) -> Result<Self, String> {
+        match Self::new(text) {
+            Ok(region) if region.is_hosts() => Err("a region is like `eu-west-1` or `us-gov-east-1`".to_owned()),
+            read => read,
+        }
+    }
+
+    /// Where the firewalls of hosts are: in no region.
+    #[must_use]
+    pub fn hosts() -> Self {
+        Self(HOSTS.into())
+    }
+
+    /// Whether it is no region at all, but where the firewalls of hosts are.
+    #[must_use]
+    pub fn is_hosts(&self) -> bool {
+        self.as_str() == HOSTS
     }
 }
