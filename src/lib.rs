@@ -1,4 +1,5 @@
-//! Portcullis plans and applies the edge of an AWS web stack from one spec, without a state file.
+//! Portcullis plans and applies the edge of an AWS web stack, and the firewalls of the hosts around it, from one spec, without
+//! a state file.
 //!
 //! # The map
 //!
@@ -10,7 +11,7 @@
 //! | [`spec`] | text → stack: read, merged, resolved, checked; pure |
 //! | [`plan`] | stack and snapshot → plan: claim, ripple, order; pure |
 //! | [`port`] | the one way out to the world |
-//! | [`provider`] | AWS, the simulated world, and what makes either fail for a test |
+//! | [`provider`] | AWS, hosts through a shell, the simulated world, and what makes any of them fail for a test |
 //! | [`apply`] | carries a plan out |
 //! | [`report`] | results → text; pure |
 //! | [`cli`] | arguments, files, streams and exit codes |
@@ -33,6 +34,12 @@
 //! ([`resources::Draft`]: `quits`, `serves`), and what goes around the interruption of one ([`resources::Wrap`]). The planner
 //! knows no load balancer: it makes whoever is interrupted wait until the traffic has ended, lets new ones serve before old
 //! ones leave, and gives members turns. How many are in service when a turn comes, the call that takes one out asks again.
+//!
+//! # How a host is changed
+//!
+//! A host firewall says whom a call lets in and whom it shuts out ([`resources::Draft`]: `admits`, `shuts`); the planner knows
+//! no packet filter, and puts those calls before whoever boots or serves, and before whoever ends or gives its address up. The
+//! calls go through a shell as one script each, in which nothing that a spec or a tag says is ever code. Whoever makes a change confirms it over a new connection, or the host takes it back by itself.
 //!
 //! # Why there is no state file
 //!

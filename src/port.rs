@@ -7,7 +7,9 @@ use std::future::Future;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName};
+use crate::model::duration::Seconds;
+use crate::model::query::Regions;
+use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName, Target};
 use crate::resources::Read;
 use crate::resources::registry::{Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
@@ -35,6 +37,44 @@ pub trait Provider: Send + Sync {
     fn perform(&self, call: &Call, known: &Bindings) -> impl Future<Output = Result<Outputs, ProviderError>> + Send;
 }
 
+/// A way to run something on a host. What runs is text of ours for a POSIX shell; nothing of a spec is ever part of it
+/// unescaped.
+pub trait Shell: Send + Sync {
+    /// Runs a script with this standard input, and gives what it printed.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or the script does not end with 0.
+    fn run(&self, script: &Script) -> impl Future<Output = Result<Vec<u8>, ShellError>> + Send;
+
+    /// The same over a connection of its own, so that what it proves is true of whoever connects next.
+    ///
+    /// # Errors
+    /// As [`Shell::run`].
+    fn run_anew(&self, script: &Script) -> impl Future<Output = Result<Vec<u8>, ShellError>> + Send;
+}
+
+/// What runs on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What it does, in words: "reading the packet filter".
+    pub doing: String,
+    /// The text, for `sh -s`.
+    pub text: String,
+    /// How long it may take.
+    pub timeout: Seconds,
+}
+
+/// Why a script gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellError {
+    /// Whether the host was reached at all: whether the script may have run.
+    pub reached: bool,
+    /// Its exit code, where it ended by itself.
+    pub code: Option<i32>,
+    /// What it wrote to standard error, or why it was not reached.
+    pub detail: String,
+}
+
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
@@ -48,6 +88,10 @@ pub struct Scope {
     pub named: BTreeSet<Wanted>,
     /// What is read beside the listings that every plan needs.
     pub reads: BTreeSet<Read>,
+    /// Regions of which every instance is listed, whoever owns it; one that cannot be listed fails alone.
+    pub fleet: BTreeSet<Regions>,
+    /// Hosts that are read; one that cannot be reached fails alone.
+    pub hosts: BTreeMap<Address, Target>,
 }
 
 /// A foreign object that the spec names.

@@ -57,10 +57,11 @@ pub async fn run(args: &Apply, console: &Console) -> Result<Exit, Exit> {
 /// # Errors
 /// The exit that says what went wrong.
 pub async fn destroy(args: &Destroy, console: &Console) -> Result<Exit, Exit> {
+    let policy = PolicyArgs { risks: args.risks.clone(), ..PolicyArgs::default() };
     let job = Job {
         specs: &args.spec.specs,
         world: &args.world,
-        policy: &PolicyArgs::default(),
+        policy: &policy,
         consent: &args.consent,
         format: args.format,
         goal: Goal::Destroy,

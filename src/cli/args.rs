@@ -68,6 +68,10 @@ pub struct WorldArgs {
     /// the account's limits
     #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..=10000))]
     pub request_share: u16,
+    /// Run the commands by which a spec reaches hosts (`transport = { command = … }`): as whoever runs this, so only for specs
+    /// that you trust as you trust a script
+    #[arg(long)]
+    pub allow_command: bool,
 }
 
 /// What a plan is restricted to, and what is accepted.
@@ -92,9 +96,9 @@ pub struct PolicyArgs {
     /// Read user data and termination protection of every instance too: one call each
     #[arg(long)]
     pub verify: bool,
-    /// Accept a risk that is refused otherwise
-    #[arg(long, value_enum, value_name = "RISK")]
-    pub accept: Vec<Risk>,
+    /// Which risks are accepted
+    #[command(flatten)]
+    pub risks: RiskArgs,
     /// Delete everything the stack owns though the spec shares no address with it
     #[arg(long)]
     pub replace_stack: bool,
@@ -103,11 +107,28 @@ pub struct PolicyArgs {
     pub today: Option<Date>,
 }
 
+/// Which risks are accepted.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RiskArgs {
+    /// Accept a risk that is refused otherwise (may be repeated)
+    #[arg(long, value_enum, value_name = "RISK")]
+    pub accept: Vec<Risk>,
+    /// Refuse what is a warning otherwise: addresses that stay open on a host because their region cannot be listed
+    #[arg(long)]
+    pub strict: bool,
+}
+
 /// Risks that can be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Risk {
     /// Something is reachable for a moment that neither start nor end allows
     Exposure,
+    /// Whoever carries the plan out may not get into a host any more
+    Lockout,
+    /// More addresses of a rule are withdrawn at once than the spec's `max_shrink`
+    Shrink,
+    /// A region that was never seen counts as one without instances
+    Partial,
 }
 
 /// How a plan is consented to and carried out.
@@ -281,6 +302,9 @@ pub struct Destroy {
     /// Which world
     #[command(flatten)]
     pub world: WorldArgs,
+    /// Which risks are accepted
+    #[command(flatten)]
+    pub risks: RiskArgs,
     /// How it is consented to and carried out
     #[command(flatten)]
     pub consent: ConsentArgs,

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::files::Disk;
 use super::world;
 use crate::diagnostic::Diagnostics;
-use crate::model::Region;
+use crate::model::{Region, Target};
 use crate::report::problems;
 use crate::report::style::Style;
 use crate::resources::stack::Stack;
@@ -67,7 +67,21 @@ pub async fn stack(paths: &[PathBuf], world: &WorldArgs, console: &Console) -> R
     {
         loaded = read(paths, Some(region), console)?;
     }
-    checked(loaded, console)
+    let stack = checked(loaded, console)?;
+    check_commands(&stack, world, console)?;
+    Ok(stack)
+}
+
+/// Refuses to run what a spec says, unless the command line allows it. In a simulated world nothing runs.
+fn check_commands(stack: &Stack, world: &WorldArgs, console: &Console) -> Result<(), Exit> {
+    if world.allow_command || world.world.is_some() {
+        return Ok(());
+    }
+    let command = |target: &Target| matches!(target, Target::Command { .. });
+    let Some((address, target)) = stack.hosts.iter().find(|(_, target)| command(target)) else { return Ok(()) };
+    let message = format!("`{address}` is reached by running `{target}`, and a spec is input, not code");
+    console.complain(&message, Some("if you trust the spec as you trust a script: --allow-command"));
+    Err(Exit::Usage)
 }
 
 /// The stack of a spec without errors; its problems are said on the console.

@@ -25,6 +25,8 @@ pub fn scope(stack: &Stack, policy: &Policy, all_regions: bool) -> Scope {
         all_regions: all_regions || policy.goal == Goal::Destroy,
         named: adopted.collect(),
         reads: stack.resources.values().flat_map(|desired| desired.want.reads()).collect(),
+        fleet: stack.resources.values().flat_map(|desired| desired.want.queries()).map(|query| query.regions).collect(),
+        hosts: stack.hosts.clone(),
     }
 }
 

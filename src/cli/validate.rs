@@ -26,7 +26,9 @@ pub fn run(args: &Validate, console: &Console) -> Result<Exit, Exit> {
                 console.talk(problems::terminal(&loaded.problems, &loaded.sources, colour).trim_end());
             }
             if let Some(stack) = &loaded.stack {
-                console.result(&format!("stack {}: {} resources, no errors\n", stack.name, stack.resources.len()));
+                let count = stack.resources.len();
+                let resources = if count == 1 { "resource" } else { "resources" };
+                console.result(&format!("stack {}: {count} {resources}, no errors\n", stack.name));
             }
         }
     }

@@ -21,12 +21,14 @@ pub enum Kind {
     Instance,
     /// A Classic Load Balancer.
     LoadBalancer,
+    /// The firewall of a host.
+    HostFirewall,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 5] =
-        [Self::KeyPair, Self::SecurityGroup, Self::ElasticIp, Self::Instance, Self::LoadBalancer];
+    pub const ALL: [Self; 6] =
+        [Self::KeyPair, Self::SecurityGroup, Self::ElasticIp, Self::Instance, Self::LoadBalancer, Self::HostFirewall];
 
     /// The word of the spec and of addresses.
     #[must_use]
@@ -37,6 +39,7 @@ impl Kind {
             Self::ElasticIp => "elastic_ip",
             Self::Instance => "instance",
             Self::LoadBalancer => "load_balancer",
+            Self::HostFirewall => "host_firewall",
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Verb {
     Delete,
     /// Our tags are taken off, and the object stays.
     Release,
+    /// What it stands on could not be seen: nothing is planned but to try again.
+    Unknown,
 }
 
 /// What becomes of one address, or of one left-over object.
@@ -142,6 +144,7 @@ pub(super) fn changes<'a>(ripple: &Ripple<'a>) -> Changes<'a> {
         }
     }
     all.orphans(ripple);
+    all.unreached(ripple);
     all.list.sort_by(|a, b| (&a.address, a.left_over, &a.object).cmp(&(&b.address, b.left_over, &b.object)));
     all
 }
@@ -170,7 +173,7 @@ impl<'a> Changes<'a> {
         };
         match ripple.fates.get(address) {
             Some(Fate::Made) => {
-                change.verb = Verb::Create;
+                change.verb = if ripple.is_unseen(desired) { Verb::Unknown } else { Verb::Create };
                 change.fields = ripple.ask(address, &desired.common, |cx| desired.want.introduces(cx)).0;
                 change.notes = self.make(ripple, address, desired);
             }
@@ -363,6 +366,40 @@ impl<'a> Changes<'a> {
         }
         self.retained.sort();
         self.retained.dedup();
+    }
+
+    /// Hosts that shall have nothing of ours, and could not be reached: whether anything stands there nobody knows.
+    fn unreached(&mut self, ripple: &Ripple<'a>) {
+        let wanted =
+            |address: &Address| ripple.policy.goal == Goal::Converge && ripple.stack.resources.contains_key(address);
+        for (address, target) in ripple.stack.hosts.iter().filter(|(address, _)| !wanted(address)) {
+            let why = ripple.snapshot.unreached.get(&target.id()).filter(|_| select::prunes(ripple.policy, address));
+            let (Some(why), Some(action)) = (why, Action::reach(address.kind, target)) else { continue };
+            let text =
+                format!("{target} could not be reached, and whether anything of ours stands there is not known: {why}");
+            self.batches.push(Batch {
+                address: address.clone(),
+                region: Region::hosts(),
+                role: Role::Look,
+                object: None,
+                drafts: vec![Draft::new("reach", Wave::Update, None, action)],
+                slots: BTreeSet::new(),
+                group: None,
+            });
+            self.list.push(Change {
+                address: address.clone(),
+                region: Region::hosts(),
+                verb: Verb::Unknown,
+                object: None,
+                summary: String::new(),
+                left_over: None,
+                left_out: false,
+                fields: Vec::new(),
+                impact: Impact::None,
+                notes: vec![Note::new(Impact::None, text)],
+                affected: Vec::new(),
+            });
+        }
     }
 
     fn release(&mut self, address: &Address, object: &'a Object) {

@@ -58,6 +58,14 @@ pub enum Because {
     LeaveFirst(Address),
     /// Somebody leaves before something is closed.
     CloseLast(Address),
+    /// It is let in there before.
+    Admitted(Address),
+    /// It is shut out there before.
+    ShutOut(Address),
+    /// It is shut out once it gets no traffic any more.
+    Idle(Address),
+    /// It is shut out once its successor is there and let in.
+    Followed(Address),
 }
 
 impl Because {
@@ -67,12 +75,14 @@ impl Because {
         match self {
             Self::Proven(_) => Some(0),
             Self::BornOpen(_) => Some(1),
-            Self::Reader(_) => Some(2),
-            Self::LeaveFirst(_) => Some(3),
-            Self::CloseLast(_) => Some(4),
-            Self::OpenFirst(_) => Some(5),
-            Self::Serves(_) => Some(6),
-            Self::Relieved(_) => Some(7),
+            Self::Admitted(_) | Self::Idle(_) | Self::Followed(_) => Some(2),
+            Self::Reader(_) => Some(3),
+            Self::LeaveFirst(_) => Some(4),
+            Self::CloseLast(_) => Some(5),
+            Self::OpenFirst(_) => Some(6),
+            Self::Serves(_) => Some(7),
+            Self::Relieved(_) => Some(8),
+            Self::ShutOut(_) => Some(9),
             Self::SameObject
             | Self::Needs(_)
             | Self::Reads(..)
@@ -96,7 +106,7 @@ impl fmt::Display for Because {
             Self::Successor(address) => write!(f, "the successor of {address} comes first"),
             Self::Slot(slot) => write!(f, "only one may have {slot}"),
             Self::Turn(address) => write!(f, "its turn comes after {address}"),
-            Self::Drained(address) => write!(f, "{address} sends it nothing any more"),
+            Self::Drained(address) | Self::Idle(address) => write!(f, "{address} sends it nothing any more"),
             Self::Relieved(address) => write!(f, "{address} serves before the old one leaves"),
             Self::Proven(address) => write!(f, "{address} serves first, so that a bad change stops there"),
             Self::Reader(address) => write!(f, "the old {address} was told of it"),
@@ -104,6 +114,9 @@ impl fmt::Display for Because {
             Self::BornOpen(address) => write!(f, "{address} is open before somebody boots into it"),
             Self::LeaveFirst(address) => write!(f, "{address} leaves before more is opened"),
             Self::CloseLast(address) => write!(f, "{address} leaves before something is closed"),
+            Self::Followed(address) => write!(f, "the new {address} is there before the old one is shut out"),
+            Self::Admitted(address) => write!(f, "{address} lets it in first"),
+            Self::ShutOut(address) => write!(f, "{address} shuts it out first"),
         }
     }
 }

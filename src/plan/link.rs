@@ -24,7 +24,7 @@ pub(super) struct Linker<'p, 'a> {
     /// The batch that changes each object.
     updaters: Lookup<&'p CloudId, usize>,
     /// The batch that removes each object.
-    removers: Lookup<&'p CloudId, usize>,
+    pub(super) removers: Lookup<&'p CloudId, usize>,
     /// The batch that removes the object at an address in whose place another comes.
     succeeded: Lookup<&'p Address, usize>,
     /// Makers that wait for a removal, as only one object may have what they take.
@@ -89,6 +89,7 @@ pub(super) fn link<'a>(ripple: &Ripple<'a>, batches: &[Batch<'a>], arounds: &[Ar
     linker.successors();
     linker.holders(ripple);
     linker.reach();
+    linker.doors(ripple);
     let (rolls, rolling) = linker.roll(ripple, arounds);
     linker.turns(&rolling);
     Linked { edges: linker.edges, refusals: linker.refusals, rolls }
@@ -159,7 +160,7 @@ impl<'p, 'a> Linker<'p, 'a> {
     }
 
     /// The call after which others may use what a batch makes.
-    fn ready(&self, batch: usize) -> Option<StepId> {
+    pub(super) fn ready(&self, batch: usize) -> Option<StepId> {
         let drafts = &self.batches.get(batch)?.drafts;
         let last = drafts.iter().rposition(|draft| draft.readies).unwrap_or(0);
         (!drafts.is_empty()).then(|| self.step(batch, last))
@@ -181,7 +182,7 @@ impl<'p, 'a> Linker<'p, 'a> {
     }
 
     /// The call from which on an object serves nobody.
-    fn end(&self, batch: usize) -> Option<StepId> {
+    pub(super) fn end(&self, batch: usize) -> Option<StepId> {
         let drafts = &self.batches.get(batch)?.drafts;
         drafts.iter().position(|draft| draft.ends).map(|at| self.step(batch, at))
     }
@@ -316,7 +317,7 @@ impl<'p, 'a> Linker<'p, 'a> {
     }
 
     /// Whether a batch is about something that decides outputs of others, now or in the end.
-    fn lends(&self, ripple: &Ripple<'a>, batch: usize) -> bool {
+    pub(super) fn lends(&self, ripple: &Ripple<'a>, batch: usize) -> bool {
         let Some(batch) = self.batches.get(batch) else { return false };
         let desired = ripple.stack.resources.get(&batch.address);
         desired.is_some_and(|desired| !desired.want.lends().is_empty())

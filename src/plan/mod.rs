@@ -6,7 +6,7 @@
 //! The way through: [`claim`] says which object stands where, [`ripple`] what becomes of each (a replaced object is a new
 //! identity, so whoever links to it is compared again), [`select`] applies filters, [`change`] asks the kinds for calls,
 //! [`roll`] wraps interruptions and gives members their turns, [`look`] reads again what others change, [`link`] and
-//! [`reach`] put them in order, [`graph`] proves that the order exists, [`audit`] looks at the result once more.
+//! [`reach`] and [`doors`] put them in order, [`graph`] proves that the order exists, [`audit`] looks at the result once more.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +19,7 @@ use crate::resources::{Impact, Refusal, RefusalKind, Wave};
 pub mod audit;
 mod change;
 mod claim;
+mod doors;
 mod fresh;
 mod graph;
 mod link;
@@ -180,8 +181,16 @@ impl Plan {
                     });
                 }
             }
-            Because::OpenFirst(_) | Because::CloseLast(_) | Because::Serves(_) => {
+            Because::OpenFirst(_)
+            | Because::CloseLast(_)
+            | Because::Serves(_)
+            | Because::Admitted(_)
+            | Because::Idle(_)
+            | Because::Followed(_) => {
                 self.exposures.push(format!("for a moment less is reachable than before and after: {words}"));
+            }
+            Because::ShutOut(_) => {
+                self.exposures.push(format!("for a moment more is reachable than before and after: {words}"));
             }
             Because::Relieved(_) => self.serve_fewer(edge, stack, &words),
             Because::BornOpen(_)
@@ -220,7 +229,10 @@ impl Plan {
 
     /// What is refused whatever the steps are.
     fn guards(&mut self, stack: &Stack, snapshot: &Snapshot, policy: &Policy, claims: &claim::Claims<'_>) {
-        let deletes = self.changes.iter().filter(|change| change.left_over == Some(LeftOver::Orphan)).count();
+        // A host that the spec still names, to say that nothing shall stand there, is none that it forgot.
+        let forgotten =
+            |change: &&Change| change.left_over == Some(LeftOver::Orphan) && !stack.hosts.contains_key(&change.address);
+        let deletes = self.changes.iter().filter(forgotten).count();
         let strangers = claims.current.is_empty() && !stack.resources.is_empty();
         if policy.goal == Goal::Converge && deletes > 0 && strangers && policy.replace_stack == Consent::Withheld {
             let message = format!(

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::model::Address;
+use crate::resources::Accepted;
 
 /// Everything beside spec and snapshot that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The day, in UTC.
     pub today: Date,
+    /// The moment.
+    pub now: Timestamp,
     /// The account, as far as it is known.
     pub account: String,
     /// Whether the plan makes the stack what the spec says, or takes it away.
@@ -27,6 +32,8 @@ pub struct Policy {
     pub verify: bool,
     /// Whether something may be reachable for a moment that neither start nor end allows.
     pub exposure: Consent,
+    /// Which risks of host firewalls are accepted.
+    pub accepted: Accepted,
     /// Whether a plan may delete everything of a stack it shares nothing with.
     pub replace_stack: Consent,
 }
@@ -59,11 +66,12 @@ pub enum Consent {
 }
 
 impl Policy {
-    /// The plain policy of a day: converge, prune, no filter, no risk accepted.
+    /// The plain policy of a day, at its midnight: converge, prune, no filter, no risk accepted.
     #[must_use]
-    pub const fn on(today: Date) -> Self {
+    pub fn on(today: Date) -> Self {
         Self {
             today,
+            now: today.to_zoned(TimeZone::UTC).map_or(Timestamp::UNIX_EPOCH, |midnight| midnight.timestamp()),
             account: String::new(),
             goal: Goal::Converge,
             orphans: Orphans::Prune,
@@ -72,6 +80,7 @@ impl Policy {
             replaces: BTreeSet::new(),
             verify: false,
             exposure: Consent::Withheld,
+            accepted: Accepted { lockout: false, shrink: false, partial: false, nothing_kept: false },
             replace_stack: Consent::Withheld,
         }
     }

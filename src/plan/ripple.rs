@@ -3,19 +3,21 @@
 //! Every resource is compared once; when it turns out to be replaced, or to renew an output, whoever names it is compared
 //! again. Fates only ever move one way, from kept to replaced and from known to renewed, so this ends.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::claim::Claims;
 use super::fresh;
 use super::look;
 use super::lookup::Lookup;
 use super::policy::Policy;
-use crate::model::{Address, CloudId, Known, Link, Output, Reference};
+use super::select;
+use crate::model::{Address, CloudId, Known, Link, Output, Reference, Region, Tags};
 use crate::resources::registry::{Action, Desired, Object};
 use crate::resources::snapshot::{Facts, Question, Snapshot};
 use crate::resources::stack::Stack;
-use crate::resources::{Common, Context, Delta, Edit, Effect, Field, Fresh, Identities, Note, Refusal};
+use crate::resources::{Common, Context, Delta, Edit, Effect, Field, Fresh, Ground, Identities, Note, Refusal};
 
 /// What becomes of the object at an address.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +66,12 @@ pub(super) struct Ripple<'a> {
     /// Who sends traffic to an object.
     servers: Lookup<CloudId, Vec<&'a Address>>,
     nowhere: Facts,
+    /// The stack's objects by id, once somebody asks.
+    owned: OnceCell<BTreeMap<&'a CloudId, &'a Object>>,
+    /// At which address each current object stands, once somebody asks.
+    seats: OnceCell<BTreeMap<&'a CloudId, &'a Address>>,
+    /// Who has which address now, once somebody asks.
+    told: OnceCell<BTreeMap<IpAddr, Vec<(&'a Object, Output)>>>,
 }
 
 /// Who names whom.
@@ -81,6 +89,7 @@ pub(super) fn dependents(stack: &Stack) -> Dependents {
                 Reference::Address(named) => Some(named),
                 Reference::Existing(_) => None,
             })
+            .chain(desired.want.watches())
             .collect();
         for named in named {
             dependents.entry(named).or_default().push(address.clone());
@@ -130,6 +139,9 @@ impl<'a> Ripple<'a> {
             dependents,
             servers: servers(stack, current),
             nowhere: Facts::default(),
+            owned: OnceCell::new(),
+            told: OnceCell::new(),
+            seats: OnceCell::new(),
         };
         for (address, desired) in &stack.resources {
             let object = current.get(address).copied();
@@ -251,11 +263,15 @@ impl<'a> Ripple<'a> {
             stack: &self.stack.name,
             account: &self.policy.account,
             today: self.policy.today,
+            now: self.policy.now,
             facts: self.snapshot.facts.get(&common.region).unwrap_or(&self.nowhere),
             answers: &self.snapshot.answers,
             verify: self.policy.verify,
             succeeded,
             mine: &self.claims.mine,
+            fleet: &self.snapshot.fleet,
+            ground: self.ground(address),
+            accepted: self.policy.accepted,
             identities: self,
             questions: &questions,
             refusals: &refusals,
@@ -264,6 +280,51 @@ impl<'a> Ripple<'a> {
         let said =
             Said { notes: notes.into_inner(), refusals: refusals.into_inner(), questions: questions.into_inner() };
         (answer, said)
+    }
+
+    /// Whether what something is made on could not be seen.
+    pub(super) fn is_unseen(&self, desired: &Desired) -> bool {
+        desired.want.ground().is_some_and(|id| !self.snapshot.objects.iter().any(|object| object.id == id))
+    }
+
+    fn owned(&self) -> BTreeMap<&'a CloudId, &'a Object> {
+        let mine = self.snapshot.objects.iter().filter(|object| self.claims.mine.contains(&object.id));
+        mine.map(|object| (&object.id, object)).collect()
+    }
+
+    fn told(&self) -> BTreeMap<IpAddr, Vec<(&'a Object, Output)>> {
+        let mut told: BTreeMap<IpAddr, Vec<(&'a Object, Output)>> = BTreeMap::new();
+        for object in self.owned.get_or_init(|| self.owned()).values() {
+            let outputs = object.outputs();
+            for output in [Output::PublicIp, Output::PrivateIp] {
+                if let Some(address) = outputs.get(&output).and_then(|text| text.parse().ok()) {
+                    told.entry(address).or_default().push((*object, output));
+                }
+            }
+        }
+        told
+    }
+
+    /// The wanted address at which an object stands and stays.
+    pub(super) fn standing(&self, object: &Object) -> Option<&'a Address> {
+        let seats =
+            self.seats.get_or_init(|| self.claims.current.iter().map(|(at, object)| (&object.id, at)).collect());
+        let at = seats.get(&object.id).map(|at| (*at).clone()).or_else(|| Some(object.owner()?.address))?;
+        let (address, _) = self.stack.resources.get_key_value(&at)?;
+        self.kept(address).is_some_and(|kept| kept.id == object.id).then_some(address)
+    }
+
+    /// The foreign object that what is wanted at an address is made on.
+    fn ground(&self, address: &Address) -> Ground<'a> {
+        let Some(id) = self.stack.resources.get(address).and_then(|desired| desired.want.ground()) else {
+            return Ground::None;
+        };
+        let seen = self.snapshot.objects.iter().find(|object| object.id == id && object.kind() == address.kind);
+        match (seen, self.snapshot.unreached.get(&id)) {
+            (Some(object), _) => Ground::Seen(object),
+            (None, Some(why)) => Ground::Unseen(why),
+            (None, None) => Ground::Unseen("it was not looked at"),
+        }
     }
 
     /// The generation that an object made at an address now would be of.
@@ -314,6 +375,27 @@ impl Identities for Ripple<'_> {
         };
         let crew = |by: &&Address| self.stack.resources.get(*by).and_then(|desired| desired.want.crew());
         self.servers(&object.id).iter().filter_map(crew).any(|crew| crew.spare() > 0)
+    }
+
+    fn nature(&self, address: &Address) -> Option<(Region, Tags)> {
+        let desired = self.stack.resources.get(address)?;
+        let tags = fresh::wanted_tags(self.stack, address, desired, self.generation(address));
+        Some((desired.common.region.clone(), tags))
+    }
+
+    fn tellers(&self, address: IpAddr) -> Vec<CloudId> {
+        let told = self.told.get_or_init(|| self.told());
+        let all = told.get(&address).into_iter().flatten();
+        let lost = |(object, output): &&(&Object, Output)| {
+            let another = |at: &Address| self.output(at, *output) != Known::Now(address.to_string());
+            select::removes(self, object) || self.standing(object).is_some_and(another)
+        };
+        all.filter(lost).map(|(object, _)| object.id.clone()).collect()
+    }
+
+    fn goes(&self, id: &CloudId) -> bool {
+        let owned = self.owned.get_or_init(|| self.owned());
+        owned.get(id).is_some_and(|object| select::removes(self, object))
     }
 
     fn link(&self, address: &Address) -> Option<Link> {

@@ -118,6 +118,11 @@ pub(super) fn goes(ripple: &Ripple<'_>, object: &Object) -> bool {
     }
 }
 
+/// Whether this plan removes an object of the stack, wherever it stands.
+pub(super) fn removes(ripple: &Ripple<'_>, object: &Object) -> bool {
+    ripple.standing(object).is_none() && goes(ripple, object)
+}
+
 fn replaced(ripple: &Ripple<'_>, address: &Address) -> bool {
     matches!(ripple.fates.get(address), Some(Fate::Replaced(_)))
 }

@@ -7,12 +7,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName, tags};
-use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope, Wanted};
-use crate::resources::Read;
+use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName, Target};
+use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope};
 use crate::resources::registry::{Call, Object};
-use crate::resources::snapshot::{Answer, Question, Snapshot, Unseen};
+use crate::resources::snapshot::{Answer, Question, Snapshot};
 use crate::resources::world::{Resolve, Trouble, World, WorldError};
+
+mod look;
 
 /// The simulated world as a provider.
 #[derive(Debug)]
@@ -25,6 +26,20 @@ pub struct Sim {
 struct State {
     world: World,
     counts: Counts,
+    reader: Reader,
+}
+
+/// Who looked at the world last, and which hosts were looked at: what a call to a host does not say.
+#[derive(Debug, Default)]
+struct Reader {
+    stack: Option<StackName>,
+    targets: BTreeMap<CloudId, Target>,
+}
+
+/// What calls have given, and on whose behalf they are made.
+struct Known<'a> {
+    told: &'a Bindings,
+    stack: Option<StackName>,
 }
 
 /// How often a provider was called.
@@ -83,6 +98,20 @@ impl Resolve for Bindings {
     }
 }
 
+impl Resolve for Known<'_> {
+    fn id(&self, link: &Link) -> Option<CloudId> {
+        Resolve::id(self.told, link)
+    }
+
+    fn output(&self, address: &Address, output: Output) -> Option<String> {
+        Resolve::output(self.told, address, output)
+    }
+
+    fn stack(&self) -> Option<StackName> {
+        self.stack.clone()
+    }
+}
+
 impl Sim {
     /// Opens the world that a file keeps; a file that is not there is a world nobody has used yet. The file is written
     /// after every call that had an effect, and never before.
@@ -105,7 +134,7 @@ impl Sim {
     /// A world without a file.
     #[must_use]
     pub fn in_memory(world: World) -> Self {
-        Self { state: Mutex::new(State { world, counts: Counts::default() }), path: None }
+        Self { state: Mutex::new(State { world, counts: Counts::default(), reader: Reader::default() }), path: None }
     }
 
     /// The world as it is now.
@@ -145,11 +174,26 @@ impl Sim {
     }
 }
 
+impl State {
+    /// Reads again what stands of the reader's stack on a host; none when nothing does.
+    fn reread_host(&mut self, id: &CloudId) -> Result<Option<Object>, ProviderError> {
+        let doing = || format!("reading the firewall of `{id}`");
+        let (Some(target), Some(stack)) = (self.reader.targets.get(id), &self.reader.stack) else {
+            return Err(ProviderError::new(Class::Invalid, doing(), "nobody looked at this host before"));
+        };
+        let read = self.world.read_host(target, stack);
+        let object = read.map_err(|why| ProviderError::new(Class::Transient, doing(), why).code("HostUnreachable"))?;
+        Ok(Some(object).filter(|object| object.owner().is_some()))
+    }
+}
+
 impl Provider for Sim {
     async fn observe(&self, scope: &Scope) -> Result<Snapshot, ProviderError> {
         let mut state = self.lock();
         state.counts.observe += 1;
-        Ok(observe(&state.world, scope))
+        state.reader.stack = Some(scope.stack.clone());
+        state.reader.targets.extend(scope.hosts.values().map(|target| (target.id(), target.clone())));
+        Ok(look::observe(&mut state.world, scope))
     }
 
     async fn inquire(&self, questions: &BTreeSet<Question>) -> Result<BTreeMap<Question, Answer>, ProviderError> {
@@ -167,6 +211,9 @@ impl Provider for Sim {
     async fn reread(&self, kind: Kind, region: &Region, id: &CloudId) -> Result<Option<Object>, ProviderError> {
         let mut state = self.lock();
         state.counts.reread += 1;
+        if region.is_hosts() {
+            return state.reread_host(id);
+        }
         if let Some(why) = state.world.region(region).unavailable() {
             return Err(closed(format!("reading `{id}` in {region}"), why));
         }
@@ -176,7 +223,8 @@ impl Provider for Sim {
     async fn perform(&self, call: &Call, known: &Bindings) -> Result<Outputs, ProviderError> {
         let mut state = self.lock();
         state.counts.perform += 1;
-        let outputs = state.world.step(call, known).map_err(|why| refused(call, why))?;
+        let known = Known { told: known, stack: state.reader.stack.clone() };
+        let outputs = state.world.step(call, &known).map_err(|why| refused(call, why))?;
         match self.save(&state.world) {
             Ok(()) => Ok(outputs),
             Err(why) => Err(ProviderError {
@@ -185,38 +233,6 @@ impl Provider for Sim {
             }),
         }
     }
-}
-
-/// Lists what a scope asks for.
-fn observe(world: &World, scope: &Scope) -> Snapshot {
-    let mut regions = scope.regions.clone();
-    regions.extend(scope.named.iter().map(|wanted| wanted.region.clone()));
-    if scope.all_regions {
-        regions.extend(world.regions().cloned());
-    }
-    let mut snapshot = Snapshot { account: Some(world.account().clone()), ..Snapshot::default() };
-    for region in regions {
-        match world.list(&region, |object| is_wanted(object, &scope.stack, &scope.named)) {
-            Ok(listing) => {
-                let objects = listing.objects.into_iter();
-                let told =
-                    |object| if scope.reads.contains(&Read::Health) { world.with_health(object) } else { object };
-                snapshot.objects.extend(objects.map(told));
-                snapshot.facts.insert(region, listing.facts);
-            }
-            Err(why) => snapshot.unseen.push(Unseen { region, kind: None, why }),
-        }
-    }
-    snapshot.objects.sort_by(|a, b| (&a.region, a.kind(), &a.id).cmp(&(&b.region, b.kind(), &b.id)));
-    snapshot
-}
-
-/// Whether an object is the stack's, or one that the spec names.
-fn is_wanted(object: &Object, stack: &StackName, named: &BTreeSet<Wanted>) -> bool {
-    let is_named =
-        |called: String| named.contains(&Wanted { kind: object.kind(), region: object.region.clone(), called });
-    object.tags.get(tags::STACK).is_some_and(|owner| owner == stack.as_str())
-        || (!named.is_empty() && (is_named(object.id.to_string()) || World::names(object).into_iter().any(is_named)))
 }
 
 /// The error of a region that does not answer.
@@ -235,8 +251,10 @@ fn refused(call: &Call, why: WorldError) -> ProviderError {
         Trouble::WrongState => Class::WrongState,
         Trouble::Quota => Class::Quota,
         Trouble::TimedOut => Class::TimedOut,
+        Trouble::Unreachable => Class::Transient,
     };
-    let doing = format!("{} for `{}` in {}", World::api(&call.action), call.at, call.region);
+    let place = if call.region.is_hosts() { String::new() } else { format!(" in {}", call.region) };
+    let doing = format!("{} for `{}`{place}", World::api(&call.action), call.at);
     ProviderError::new(class, doing, why.message).code(why.code)
 }
 

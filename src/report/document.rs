@@ -49,6 +49,9 @@ pub struct PlanDoc {
     pub rolls: Vec<Roll>,
     /// What changes. What does not is only counted.
     pub changes: Vec<ChangeDoc>,
+    /// What is to be known of what does not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
     /// Protected addresses that a destroy leaves, with what they need.
     pub retained: Vec<Address>,
     /// What could not be seen.
@@ -93,6 +96,9 @@ pub struct Summary {
     pub delete: usize,
     /// Objects that stay and are no longer owned.
     pub release: usize,
+    /// Resources of which nothing is known, as what they stand on could not be seen.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unknown: usize,
     /// Resources that are as they should be.
     pub unchanged: usize,
     /// Resources that a filter leaves out.
@@ -103,6 +109,16 @@ pub struct Summary {
     pub longest_chain: usize,
     /// How hard it hits.
     pub impact: Impact,
+}
+
+/// Something that is to be known of a resource that does not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remark {
+    /// Which resource.
+    pub address: Address,
+    /// What.
+    pub text: String,
 }
 
 /// Something that hurts somebody.
@@ -210,6 +226,7 @@ pub fn document(plan: &Plan, world: World) -> PlanDoc {
         exposures: plan.exposures().to_vec(),
         rolls: plan.rolls().to_vec(),
         changes: changed.map(change).collect(),
+        remarks: remarks(plan),
         retained: plan.retained().to_vec(),
         unseen: plan.unseen().to_vec(),
         steps: steps(plan),
@@ -226,12 +243,24 @@ fn summary(plan: &Plan) -> Summary {
         replace: count(Verb::Replace),
         delete: count(Verb::Delete),
         release: count(Verb::Release),
+        unknown: count(Verb::Unknown),
         unchanged: count(Verb::NoOp) - left_out,
         left_out,
         steps: plan.steps().len(),
         longest_chain: plan.graph().depth(),
         impact: plan.impact(),
     }
+}
+
+/// Whether there are none.
+const fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+fn remarks(plan: &Plan) -> Vec<Remark> {
+    let quiet = plan.changes().iter().filter(|change| change.verb == Verb::NoOp);
+    let notes = quiet.flat_map(|change| change.notes.iter().map(move |note| (change, note)));
+    notes.map(|(change, note)| Remark { address: change.address.clone(), text: note.text.clone() }).collect()
 }
 
 fn risks(plan: &Plan) -> Vec<Risk> {

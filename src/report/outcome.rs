@@ -133,7 +133,9 @@ pub fn event(event: Event<'_>, style: Style) -> Option<String> {
         Event::Started(_) => None,
         Event::Ended(step, outcome) => Some(match outcome {
             StepOutcome::Done(outputs) => {
-                let id = outputs.get(&crate::model::Output::Id).map(|id| format!(" {id}")).unwrap_or_default();
+                // A step about somebody tells the id of the object that an earlier one made.
+                let made = outputs.get(&crate::model::Output::Id).filter(|_| step.about.is_empty());
+                let id = made.map(|id| format!(" {id}")).unwrap_or_default();
                 format!("{} {}{id}", style.paint(Ink::Good, "done"), words(step))
             }
             StepOutcome::Failed(error) => {

@@ -11,7 +11,7 @@ use super::style::{Ink, Style, safe};
 use crate::model::{Address, CloudId, Output, Owner, StackName};
 use crate::resources::Member;
 use crate::resources::registry::Object;
-use crate::resources::snapshot::Snapshot;
+use crate::resources::snapshot::{Fleet, Snapshot};
 
 /// The version of the document.
 pub const FORMAT_VERSION: u32 = 1;
@@ -51,15 +51,18 @@ pub fn terminal(stack: &StackName, snapshot: &Snapshot, world: World, style: Sty
         let _ = writeln!(out, "{}", style.paint(Ink::Strong, &region));
         let own: BTreeMap<&CloudId, Address> =
             objects.iter().filter_map(|object| Some((&object.id, owner(stack, object)?.address))).collect();
-        let mut rows: Vec<(Row, Vec<Row>)> =
-            objects.iter().map(|object| (row(stack, object), members(object, &own))).collect();
+        let told = |object: &&Object| (row(stack, object), members(object, &own), object.describe());
+        let mut rows: Vec<(Row, Vec<Row>, Vec<String>)> = objects.iter().map(told).collect();
         rows.sort();
-        let widths = widths(rows.iter().map(|(row, _)| row));
-        for (row, members) in &rows {
+        let widths = widths(rows.iter().map(|(row, ..)| row));
+        for (row, members, lines) in &rows {
             row.write(&mut out, 2, widths);
             let widths = self::widths(members);
             for member in members {
                 member.write(&mut out, 6, widths);
+            }
+            for line in lines {
+                let _ = writeln!(out, "      {}", one_line(line));
             }
         }
     }
@@ -67,10 +70,42 @@ pub fn terminal(stack: &StackName, snapshot: &Snapshot, world: World, style: Sty
         let text = format!("could not see {}: {}", unseen.region, safe(&unseen.why));
         let _ = writeln!(out, "{}", style.paint(Ink::Bad, &text));
     }
+    fleet(&mut out, snapshot, style);
     let owned = snapshot.objects.iter().filter(|object| owner(stack, object).is_some()).count();
     let foreign = snapshot.objects.len() - owned;
     let _ = writeln!(out, "{owned} owned by stack {stack}, {foreign} others that the spec names.");
     out
+}
+
+/// What could be seen of hosts and of the instances that queries look at.
+fn fleet(out: &mut String, snapshot: &Snapshot, style: Style) {
+    let count = |fleet: &Fleet| match fleet {
+        Fleet::Seen(machines) => Some(machines.len()),
+        Fleet::Unseen(_) => None,
+    };
+    let seen: Vec<String> = snapshot
+        .fleet
+        .iter()
+        .filter_map(|(region, fleet)| Some(format!("{} in {region}", count(fleet).filter(|count| *count > 0)?)))
+        .collect();
+    if !seen.is_empty() {
+        let _ = writeln!(out, "instances where queries look: {}", seen.join(", "));
+    }
+    for (region, fleet) in &snapshot.fleet {
+        if let Fleet::Unseen(why) = fleet {
+            let text = format!("could not list the instances of {region}: {}", one_line(why));
+            let _ = writeln!(out, "{}", style.paint(Ink::Bad, &text));
+        }
+    }
+    for (host, why) in &snapshot.unreached {
+        let text = format!("could not reach {}: {}", one_line(host.as_str()), one_line(why));
+        let _ = writeln!(out, "{}", style.paint(Ink::Bad, &text));
+    }
+}
+
+/// Text from the world that must not look like several lines.
+fn one_line(text: &str) -> String {
+    safe(text).replace(['\n', '\t'], "\u{fffd}")
 }
 
 /// Who owns an object, where that is this stack.
@@ -177,5 +212,36 @@ eu-west-1
     fn members_stand_below_the_one_that_sends_them_traffic() {
         let stack = StackName::new("shop").unwrap();
         assert_eq!(terminal(&stack, &snapshot(), World::Simulated, Style::Plain), OBSERVED);
+    }
+
+    #[test]
+    fn hosts_and_regions_that_were_not_seen_are_named() {
+        let host = serde_json::json!({
+            "id": "root@gw", "region": "hosts",
+            "body": { "host_firewall": {
+                "target": { "ssh": { "user": "root", "host": "gw" } },
+                "facts": { "nft": "1.0.6", "remarks": ["a remark\n3 owned by nobody"] },
+            } },
+        });
+        let snapshot: Snapshot = serde_json::from_value(serde_json::json!({
+            "objects": [host],
+            "fleet": {
+                "eu-west-1": { "seen": [{ "id": "i-1", "state": "running" }] }, "us-east-1": { "seen": [] },
+                "us-west-2": { "unseen": "timed out" },
+            },
+            "unreached": { "root@away": "no route to host" },
+        }))
+        .unwrap();
+        let text = "hosts
+  host_firewall (not owned)  root@gw
+      nft 1.0.6, no iptables, no ipset
+      nothing of this stack stands there
+      a remark\u{fffd}3 owned by nobody
+instances where queries look: 1 in eu-west-1
+could not list the instances of us-west-2: timed out
+could not reach root@away: no route to host
+0 owned by stack shop, 1 others that the spec names.
+";
+        assert_eq!(terminal(&StackName::new("shop").unwrap(), &snapshot, World::Aws, Style::Plain), text);
     }
 }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::document::{ChangeDoc, GoalDoc, PlanDoc, World};
 use super::style::{Ink, Style, safe};
-use super::words::{Line, changed_lines, in_turn, mark, range, risk_rows, stories, sums};
+use super::words::{Line, changed_lines, in_turn, left_over, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
-use crate::plan::{LeftOver, Roll, Verb};
+use crate::plan::{Roll, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 
 /// Turns of a roll that are listed before the rest is only counted.
@@ -24,6 +24,7 @@ pub fn plan(doc: &PlanDoc, style: Style) -> String {
     for (first, same) in stories(&doc.changes) {
         page.change(first, same);
     }
+    page.remarks(doc);
     page.rolls(&doc.rolls);
     page.foot(doc);
     page.out
@@ -52,7 +53,8 @@ impl Page {
             World::Aws => "",
             World::Simulated => " (simulated world)",
         };
-        let head = format!("{what} for stack {} in {}{account}{world}", doc.stack, regions.join(", "));
+        let place = if regions.is_empty() { String::new() } else { format!(" in {}", regions.join(", ")) };
+        let head = format!("{what} for stack {}{place}{account}{world}", doc.stack);
         let head = self.style.paint(Ink::Strong, &head);
         self.line(&head);
         for unseen in &doc.unseen {
@@ -106,10 +108,8 @@ impl Page {
         if let Some(object) = change.object.as_ref().filter(|_| same.is_empty()) {
             let _ = write!(head, "  {object}");
         }
-        match change.left_over {
-            Some(LeftOver::Orphan) if self.goal == GoalDoc::Converge => head.push_str("  (no longer in the spec)"),
-            Some(LeftOver::Superseded) => head.push_str("  (superseded: another generation stands at its address)"),
-            Some(LeftOver::Orphan) | None => {}
+        if let Some(why) = left_over(change, self.goal) {
+            let _ = write!(head, "  ({why})");
         }
         if change.verb == Verb::Create && !change.summary.is_empty() {
             let _ = write!(head, "  {}", self.style.paint(Ink::Faint, &safe(&change.summary)));
@@ -186,6 +186,14 @@ impl Page {
         }
     }
 
+    /// What is to be known of what does not change.
+    fn remarks(&mut self, doc: &PlanDoc) {
+        for remark in &doc.remarks {
+            let text = format!("    {}  note: {}", remark.address, safe(&remark.text));
+            self.line(&text);
+        }
+    }
+
     /// Who changes in which turn, and how long that may take.
     fn rolls(&mut self, rolls: &[Roll]) {
         for roll in rolls {
@@ -208,7 +216,7 @@ impl Page {
             let text = format!("  kept, as protected or needed by what is: {}", listed(&doc.retained));
             self.line(&text);
         }
-        if !doc.changes.is_empty() || !doc.retained.is_empty() {
+        if !doc.changes.is_empty() || !doc.retained.is_empty() || !doc.remarks.is_empty() {
             self.line("");
         }
         let sums = sums(doc);

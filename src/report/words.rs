@@ -6,11 +6,11 @@ use std::fmt::Write;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::document::{ChangeDoc, PlanDoc, Risk};
+use super::document::{ChangeDoc, GoalDoc, PlanDoc, Risk};
 use super::style::Ink;
 use crate::model::duration::Seconds;
 use crate::model::{Address, Kind};
-use crate::plan::{Turn, Verb};
+use crate::plan::{LeftOver, Turn, Verb};
 use crate::resources::Impact;
 
 /// Lines of a text that are shown around a changed one.
@@ -26,6 +26,18 @@ pub(super) const fn mark(verb: Verb) -> (&'static str, &'static str, Ink) {
         Verb::Replace => ("-/+", "replace", Ink::Bad),
         Verb::Delete => ("-", "delete", Ink::Bad),
         Verb::Release => ("->", "release", Ink::Change),
+        Verb::Unknown => ("?", "unknown", Ink::Bad),
+    }
+}
+
+/// Why an object is left over, where that is not what the plan is for.
+pub(super) fn left_over(change: &ChangeDoc, goal: GoalDoc) -> Option<&'static str> {
+    match (change.left_over, goal) {
+        (Some(LeftOver::Superseded), _) => Some("superseded: another generation stands at its address"),
+        // A host is only known from the spec, which names it to say that nothing shall stand there.
+        (Some(LeftOver::Orphan), GoalDoc::Converge) if change.region.is_hosts() => Some("absent in the spec"),
+        (Some(LeftOver::Orphan), GoalDoc::Converge) => Some("no longer in the spec"),
+        (Some(LeftOver::Orphan), GoalDoc::Destroy) | (None, _) => None,
     }
 }
 
@@ -50,6 +62,7 @@ pub(super) fn sums(doc: &PlanDoc) -> String {
         (sums.replace, "to replace"),
         (sums.delete, "to delete"),
         (sums.release, "to release"),
+        (sums.unknown, "unknown"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::snapshot::{Answer, Facts, Question};
+use super::registry::Object;
+use super::snapshot::{Answer, Facts, Fleet, Question};
 use super::{Common, Impact, Note, Refusal, RefusalKind, VpcChoice};
 use crate::model::id::VpcId;
 use crate::model::text::Part;
-use crate::model::{Address, CloudId, Known, Link, Output, Reference, StackName, Tags};
+use crate::model::{Address, CloudId, Known, Link, Output, Reference, Region, StackName, Tags};
 
 /// What a kind may ask while it plans one resource.
 pub struct Context<'a> {
@@ -23,6 +26,8 @@ pub struct Context<'a> {
     pub account: &'a str,
     /// The day on which the plan is made, in UTC.
     pub today: Date,
+    /// The moment at which the plan is made.
+    pub now: Timestamp,
     /// The network of the region.
     pub facts: &'a Facts,
     /// What was asked in an earlier round.
@@ -33,6 +38,12 @@ pub struct Context<'a> {
     pub succeeded: bool,
     /// Objects of the stack, whatever becomes of them.
     pub mine: &'a BTreeSet<CloudId>,
+    /// Every instance of the regions that queries look at.
+    pub fleet: &'a BTreeMap<Region, Fleet>,
+    /// What it stands on, or would.
+    pub ground: Ground<'a>,
+    /// Which risks the operator accepts.
+    pub accepted: Accepted,
     /// Who is who.
     pub identities: &'a dyn Identities,
     /// What is to be asked in the next round.
@@ -41,6 +52,31 @@ pub struct Context<'a> {
     pub refusals: &'a RefCell<Vec<Refusal>>,
     /// What the reader must know.
     pub notes: &'a RefCell<Vec<Note>>,
+}
+
+/// The foreign object that something is made on.
+#[derive(Debug, Clone, Copy)]
+pub enum Ground<'a> {
+    /// It needs none.
+    None,
+    /// It is there.
+    Seen(&'a Object),
+    /// Nobody knows, and why.
+    Unseen(&'a str),
+}
+
+/// Which risks the operator accepts.
+#[expect(clippy::struct_excessive_bools, reason = "each is a consent of its own")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Whoever carries out the plan may be locked out.
+    pub lockout: bool,
+    /// More addresses may be withdrawn at once than the spec allows.
+    pub shrink: bool,
+    /// A region that was never seen counts as empty.
+    pub partial: bool,
+    /// Even addresses that are kept because a region cannot be seen are too much.
+    pub nothing_kept: bool,
 }
 
 /// How names become objects, in the round of planning that is under way.
@@ -53,6 +89,12 @@ pub trait Identities {
     fn formers(&self, address: &Address) -> Vec<CloudId>;
     /// Whether somebody sends the object at an address traffic, and can do without it for a while.
     fn spared(&self, address: &Address) -> bool;
+    /// Where an object at an address lives, and the user's tags that it will have.
+    fn nature(&self, address: &Address) -> Option<(Region, Tags)>;
+    /// The objects of the stack that have an address now, and lose it by this plan or go.
+    fn tellers(&self, address: IpAddr) -> Vec<CloudId>;
+    /// Whether this plan removes an object of the stack.
+    fn goes(&self, id: &CloudId) -> bool;
     /// What an object would be that is made at an address now.
     fn fresh(&self, address: &Address) -> Fresh;
 }

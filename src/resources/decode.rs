@@ -30,6 +30,7 @@ pub struct Fields<'a> {
     what: &'static str,
     entries: &'a [Entry],
     asked: Vec<&'static str>,
+    refused: Vec<&'static str>,
     span: Span,
 }
 
@@ -37,7 +38,9 @@ impl<'a> Fields<'a> {
     /// The fields of a table.
     pub fn of(node: &'a Node, what: &'static str, problems: &mut Diagnostics) -> Option<Self> {
         match &node.value {
-            Value::Table(entries) => Some(Self { what, entries, asked: Vec::new(), span: node.span }),
+            Value::Table(entries) => {
+                Some(Self { what, entries, asked: Vec::new(), refused: Vec::new(), span: node.span })
+            }
             other => problems.fail(wrong_type(node.span, what, other)),
         }
     }
@@ -67,10 +70,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A field that the table does not take: why, and what to do instead. It is not among those that it is said to take.
+    pub fn refuse(&mut self, key: &'static str, why: &str, hint: &str, problems: &mut Diagnostics) {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
+            problems.push(Diagnostic::error("unknown-key", entry.key_span, why).hint(hint));
+        }
+        self.refused.push(key);
+    }
+
     /// Reports every key that nobody asked for, with the nearest known one.
     pub fn finish(self, problems: &mut Diagnostics) {
         for entry in self.entries {
-            if !self.asked.contains(&entry.key.as_str()) {
+            let key = entry.key.as_str();
+            if !self.asked.contains(&key) && !self.refused.contains(&key) {
                 problems.push(unknown_key(entry, self.what, &self.asked));
             }
         }

@@ -39,6 +39,10 @@ pub struct Draft<A> {
     pub serves: Vec<Link>,
     /// Objects that are sent no traffic from here on.
     pub quits: Vec<CloudId>,
+    /// Whom it lets in somewhere: they are let in before they are sent traffic, and before they are made where that can be.
+    pub admits: Vec<Link>,
+    /// Objects that are let in nowhere any more when it is done: so before they stop, go, or lose their address.
+    pub shuts: Vec<CloudId>,
     /// How long it may wait.
     pub timeout: Seconds,
 }
@@ -62,6 +66,8 @@ impl<A> Draft<A> {
             interrupts: false,
             serves: Vec::new(),
             quits: Vec::new(),
+            admits: Vec::new(),
+            shuts: Vec::new(),
             timeout: Seconds(120),
         }
     }

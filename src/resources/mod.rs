@@ -9,7 +9,7 @@
 //! | `state.rs` | desired and observed, in the one normal form in which they compare |
 //! | `diff.rs` | how one becomes the other: [`Resource`] |
 //! | `action.rs` | the calls there are, as data |
-//! | `aws.rs` | listing and performing through the AWS SDK |
+//! | `aws.rs` | listing and performing through the AWS SDK; of a kind that lives on hosts `hosts.rs`, through a shell |
 //! | `sim.rs` | the same in the simulated world |
 //! | `tests.rs` | tables of the diff |
 //!
@@ -23,17 +23,19 @@ use serde::{Deserialize, Serialize};
 use crate::model::duration::Seconds;
 use crate::model::id::{SubnetId, VpcId};
 use crate::model::tree::Span;
-use crate::model::{Address, CloudId, Kind, Link, Name, Output, Reference, Region, TagEdit, Tags};
+use crate::model::{Address, CloudId, Kind, Link, Name, Output, Query, Reference, Region, TagEdit, Tags, Target};
 
 mod context;
 pub mod decode;
 mod delta;
 mod draft;
 pub mod elastic_ip;
+pub mod host_firewall;
 pub mod instance;
 pub mod key_pair;
 pub mod load_balancer;
 pub mod place;
+pub mod ports;
 mod refusal;
 pub mod registry;
 pub mod security_group;
@@ -45,7 +47,7 @@ pub mod stack;
 pub mod values;
 pub mod world;
 
-pub use context::{Context, Fresh, Identities};
+pub use context::{Accepted, Context, Fresh, Ground, Identities};
 pub use delta::{Delta, Edit, Effect, Field, Impact, Note};
 pub use draft::{After, Crew, Draft, Reach, Wave, Wrap};
 pub use refusal::{Refusal, RefusalKind};
@@ -72,6 +74,24 @@ pub trait Resource {
     #[must_use]
     fn reads(_want: &Self::Desired) -> Vec<Read> {
         Vec::new()
+    }
+
+    /// Resources whose every change may be a change here, though it can do without them.
+    #[must_use]
+    fn watches(_want: &Self::Desired) -> Vec<Address> {
+        Vec::new()
+    }
+
+    /// Questions about instances that it depends on.
+    #[must_use]
+    fn queries(_want: &Self::Desired) -> Vec<Query> {
+        Vec::new()
+    }
+
+    /// The foreign object that it is made on, such as a host. Where that was not seen nothing is known of it.
+    #[must_use]
+    fn ground(_want: &Self::Desired) -> Option<CloudId> {
+        None
     }
 
     /// What a new one brings that a reader must see before agreeing to it.
@@ -134,6 +154,12 @@ pub trait Resource {
         None
     }
 
+    /// The action that only tries whether a host answers, for kinds that stand on hosts.
+    #[must_use]
+    fn reach(_: &Target) -> Option<Self::Action> {
+        None
+    }
+
     /// What it keeps from going.
     fn holds(_have: &Self::Observed) -> Vec<Hold> {
         Vec::new()
@@ -142,6 +168,12 @@ pub trait Resource {
     /// Whom it sends traffic to, and how each of them is.
     #[must_use]
     fn members(_have: &Self::Observed) -> Vec<Member> {
+        Vec::new()
+    }
+
+    /// What is to be said of it beyond its outputs and members, line by line, for whoever only looks.
+    #[must_use]
+    fn describe(_have: &Self::Observed) -> Vec<String> {
         Vec::new()
     }
 

@@ -46,6 +46,10 @@ pub enum RefusalKind {
     Exposure,
     /// Too few would be left in service.
     Capacity,
+    /// Whoever carries it out would be locked out.
+    Lockout,
+    /// A change of somebody else waits to be confirmed.
+    Pending,
     /// A guard of the spec or the command line.
     Guard,
 }

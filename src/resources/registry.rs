@@ -9,8 +9,8 @@ use super::snapshot::Facts;
 use super::{
     Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Read, Resource, Seen, Stamps, Wrap,
 };
-use super::{elastic_ip, instance, key_pair, load_balancer, security_group};
-use crate::model::{Address, CloudId, Kind, Output, Owner, Reference, Region, TagEdit, Tags};
+use super::{elastic_ip, host_firewall, instance, key_pair, load_balancer, security_group};
+use crate::model::{Address, CloudId, Kind, Output, Owner, Query, Reference, Region, TagEdit, Tags, Target};
 
 /// Declares the enums over all kinds, and their dispatch to the columns.
 macro_rules! kinds {
@@ -58,6 +58,24 @@ macro_rules! kinds {
             #[must_use]
             pub fn reads(&self) -> Vec<Read> {
                 match self { $(Self::$variant(want) => $column::$marker::reads(want),)* }
+            }
+
+            /// Resources whose every change may be a change here.
+            #[must_use]
+            pub fn watches(&self) -> Vec<Address> {
+                match self { $(Self::$variant(want) => $column::$marker::watches(want),)* }
+            }
+
+            /// Questions about instances that it depends on.
+            #[must_use]
+            pub fn queries(&self) -> Vec<Query> {
+                match self { $(Self::$variant(want) => $column::$marker::queries(want),)* }
+            }
+
+            /// The foreign object that it is made on.
+            #[must_use]
+            pub fn ground(&self) -> Option<CloudId> {
+                match self { $(Self::$variant(want) => $column::$marker::ground(want),)* }
             }
 
             /// What a new one brings that a reader must see.
@@ -148,11 +166,31 @@ macro_rules! kinds {
             }
         }
 
+        $(impl<'a> TryFrom<&'a Body> for &'a <$column::$marker as Resource>::Observed {
+            type Error = Kind;
+
+            /// What a kind lists of an object; another kind's where it is of another.
+            fn try_from(body: &'a Body) -> Result<Self, Kind> {
+                match body {
+                    Body::$variant(body) => Ok(body),
+                    other => Err(other.kind()),
+                }
+            }
+        })*
+
+        impl Body {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$variant(_) => $column::$marker::KIND,)* }
+            }
+        }
+
         impl Object {
             /// Its kind.
             #[must_use]
             pub const fn kind(&self) -> Kind {
-                match &self.body { $(Body::$variant(_) => $column::$marker::KIND,)* }
+                self.body.kind()
             }
 
             /// What it takes to remove it.
@@ -191,6 +229,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn members(&self) -> Vec<Member> {
                 match &self.body { $(Body::$variant(body) => $column::$marker::members(body),)* }
+            }
+
+            /// What is to be said of it beyond its outputs and members, line by line.
+            #[must_use]
+            pub fn describe(&self) -> Vec<String> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::describe(body),)* }
             }
 
             /// Whether it is on its way out already.
@@ -238,6 +282,12 @@ macro_rules! kinds {
                 match kind { $(Kind::$variant => $column::$marker::look().map(Self::$variant),)* }
             }
 
+            /// The call that only tries whether a host answers.
+            #[must_use]
+            pub fn reach(kind: Kind, target: &Target) -> Option<Self> {
+                match kind { $(Kind::$variant => $column::$marker::reach(target).map(Self::$variant),)* }
+            }
+
             /// Whether the object is read again before it.
             #[must_use]
             pub fn rechecks(&self) -> bool {
@@ -270,6 +320,7 @@ kinds! {
     ElasticIp is elastic_ip::ElasticIp;
     Instance is instance::Instance;
     LoadBalancer is load_balancer::LoadBalancer;
+    HostFirewall is host_firewall::HostFirewall;
 }
 
 /// What the spec wants of one resource.
@@ -342,6 +393,8 @@ fn lift<A>(drafts: Vec<Draft<A>>, into: impl Fn(A) -> Action) -> Vec<Draft<Actio
             interrupts: draft.interrupts,
             serves: draft.serves,
             quits: draft.quits,
+            admits: draft.admits,
+            shuts: draft.shuts,
             timeout: draft.timeout,
         })
         .collect()
@@ -413,6 +466,12 @@ macro_rules! written {
             match kind { $(Kind::$variant => <$column::spec::Spec as Written>::FOR_OTHERS,)* }
         }
 
+        /// Whether one of a kind is on a host: in no region, and without tags of AWS.
+        #[must_use]
+        pub const fn on_host(kind: Kind) -> bool {
+            match kind { $(Kind::$variant => <$column::spec::Spec as Written>::ON_HOST,)* }
+        }
+
         /// What the tags of one of a kind may consist of, where that is less than EC2 takes.
         #[must_use]
         pub const fn tag_characters(kind: Kind) -> Option<TagCharacters> {
@@ -434,4 +493,5 @@ written! {
     ElasticIp is elastic_ip;
     Instance is instance;
     LoadBalancer is load_balancer;
+    HostFirewall is host_firewall;
 }

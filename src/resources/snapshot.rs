@@ -1,7 +1,7 @@
 //! What was observed, all of one moment, *and what could not be seen*; and what is asked beyond the listings.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub struct Snapshot {
     /// What could not be listed. Nothing is deleted or made where something could not be seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<Unseen>,
+    /// Every instance of the regions that queries look at, whoever owns it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fleet: BTreeMap<Region, Fleet>,
+    /// Hosts that could not be read, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreached: BTreeMap<CloudId, String>,
     /// What later rounds answered.
     #[serde(skip)]
     pub answers: BTreeMap<Question, Answer>,
@@ -44,6 +50,38 @@ pub struct Unseen {
     pub kind: Option<Kind>,
     /// Why, in words.
     pub why: String,
+}
+
+/// The instances of one region, for queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fleet {
+    /// Every one of them: half a listing is none.
+    Seen(Vec<Machine>),
+    /// It could not be listed, and why.
+    Unseen(String),
+}
+
+/// An instance, as queries see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Its id.
+    pub id: CloudId,
+    /// Its state, in EC2's word.
+    pub state: String,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
+    /// Its public IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<Ipv4Addr>,
+    /// Its private IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<Ipv4Addr>,
+    /// Its IPv6 addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv6: Vec<Ipv6Addr>,
 }
 
 /// A region's network, as far as planning needs it.

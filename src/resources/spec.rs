@@ -4,6 +4,7 @@
 //! It knows no kind, and reads no file, environment or clock: who asks gives them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::decode::{At, Fields};
 use super::values::TagCharacters;
@@ -13,7 +14,7 @@ use crate::model::id::ZoneName;
 use crate::model::secret::Secret;
 use crate::model::text::Text;
 use crate::model::tree::Span;
-use crate::model::{Address, Kind, Name, Output, Region, StackName};
+use crate::model::{Address, Kind, Name, Output, Region, StackName, Target};
 
 /// What a column's spec says of itself.
 pub trait Written: Sized {
@@ -27,6 +28,8 @@ pub trait Written: Sized {
     const MANY: bool;
     /// Whether one does nothing by itself, and is there for others to name.
     const FOR_OTHERS: bool;
+    /// Whether one is on a host: in no region, and without tags of AWS.
+    const ON_HOST: bool = false;
     /// What its tags may consist of, where that is less than EC2 takes.
     const TAG_CHARACTERS: Option<TagCharacters> = None;
 
@@ -53,6 +56,19 @@ pub struct Outline {
     pub vpc: Option<VpcChoice>,
     /// The zones that its members take turns in, where it says so.
     pub zones: Option<Vec<ZoneName>>,
+    /// The host that it is on.
+    pub host: Option<HostOutline>,
+}
+
+/// What others must know of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOutline {
+    /// How it is reached.
+    pub target: Target,
+    /// Where the spec says so.
+    pub at: Span,
+    /// Its addresses; absent when the spec does not say them, empty when what it says is wrong.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// One object that is wanted.
@@ -129,10 +145,24 @@ pub struct Listed {
     pub outline: Outline,
 }
 
+impl Listed {
+    /// The addresses of all that it stands for: its members, or itself.
+    #[must_use]
+    pub fn addresses(&self, kind: Kind) -> Vec<Address> {
+        match self.outline.count {
+            None => vec![Address::new(kind, self.name.clone())],
+            Some(count) => (0..count).map(|index| Address::new(kind, self.name.member(index))).collect(),
+        }
+    }
+}
+
 /// The names of a spec.
 pub trait Names {
     /// The resource that a name stands for, and which member of it where the name is a member's.
     fn find(&self, kind: Kind, name: &str) -> Option<(&Listed, Option<u32>)>;
+
+    /// Every resource of a kind, in the order of their names.
+    fn of_kind(&self, kind: Kind) -> Vec<&Listed>;
 
     /// A name that was probably meant.
     fn near(&self, kind: Kind, name: &str) -> Option<String>;
@@ -205,9 +235,8 @@ impl Lowering<'_> {
     pub fn all(&self, kind: Kind, name: &At<&str>, problems: &mut Diagnostics) -> Option<Vec<Address>> {
         let (listed, member) = self.find(kind, name, problems)?;
         Some(match (listed.outline.count, member) {
-            (None, _) => vec![Address::new(kind, listed.name.clone())],
             (Some(_), Some(index)) => vec![Address::new(kind, listed.name.member(index))],
-            (Some(count), None) => (0..count).map(|index| Address::new(kind, listed.name.member(index))).collect(),
+            (_, _) => listed.addresses(kind),
         })
     }
 

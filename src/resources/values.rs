@@ -47,7 +47,42 @@ pub struct CommonSpec {
     pub timeout: Option<Seconds>,
 }
 
+/// The fields of [`CommonSpec`] that mean nothing on a host, with why, and what to do instead.
+const NOT_ON_HOSTS: [(&str, &str, &str); 4] = [
+    ("region", "a host is in no region of AWS", "leave it out: the regions of instances stand in `rules`"),
+    ("tags", "nothing on a host has tags", "leave it out: what is ours is marked on the host"),
+    ("protect", "nothing on a host can be protected", "leave it out: `commit` takes a change back that cuts you off"),
+    (
+        "keep",
+        "what is ours on a host stays when it is taken out of the spec",
+        "leave it out: `state = \"absent\"` takes it away",
+    ),
+];
+
 impl CommonSpec {
+    /// Reads those that mean something on a host; the kind reads its own `adopt`.
+    pub fn read_on_host(fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Self {
+        for (key, why, hint) in NOT_ON_HOSTS {
+            fields.refuse(key, why, hint, problems);
+        }
+        Self {
+            region: None,
+            tags: None,
+            protect: None,
+            enabled: fields.optional("enabled", problems),
+            previously: fields.optional("previously", problems),
+            adopt: None,
+            keep: None,
+            timeout: read_timeout(fields, problems),
+        }
+    }
+
+    /// Whether a field means something on a host.
+    #[must_use]
+    pub fn is_on_hosts(key: &str) -> bool {
+        key != "adopt" && NOT_ON_HOSTS.iter().all(|(other, ..)| *other != key)
+    }
+
     /// Reads them.
     pub fn read(fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Self {
         Self {
@@ -58,9 +93,13 @@ impl CommonSpec {
             previously: fields.optional("previously", problems),
             adopt: fields.optional("adopt", problems),
             keep: fields.optional("keep", problems),
-            timeout: fields.node("timeout").and_then(|node| seconds_within(node, "a timeout", 1..=86_400, problems)),
+            timeout: read_timeout(fields, problems),
         }
     }
+}
+
+fn read_timeout(fields: &mut Fields<'_>, problems: &mut Diagnostics) -> Option<Seconds> {
+    fields.node("timeout").and_then(|node| seconds_within(node, "a timeout", 1..=86_400, problems))
 }
 
 /// Tags as written, each one with its place.
@@ -168,7 +207,7 @@ fn tag_key(key: &str) -> Result<(), String> {
 
 impl Decode for Region {
     fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {
-        by_rule(node, "region", Self::new, problems)
+        by_rule(node, "region", Self::written, problems)
     }
 }
 
@@ -242,7 +281,7 @@ fn choice<I>(
 }
 
 /// The tags of a lookup: any key, AWS's own too, and at least one.
-struct LookupTags(Tags);
+pub(crate) struct LookupTags(pub(crate) Tags);
 
 impl Decode for LookupTags {
     fn decode(node: &Node, problems: &mut Diagnostics) -> Option<Self> {

@@ -100,6 +100,29 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn firewall()(table in some_of(vec![
+        ("state", vec![json!("present"), json!("absent"), json!("gone")]),
+        ("address", vec![json!("203.0.113.9"), json!(["2001:db8::9", "10.0.0.9"]), json!("10.0.0.0/8")]),
+        ("backend", vec![json!("iptables-nft"), json!("Auto"), json!("iptables-legacy")]),
+        ("mode", vec![json!("deny"), json!("Allow"), json!("audit")]),
+        ("families", vec![json!("ipv6"), json!(["ipv4", "ipv6"]), json!([])]),
+        ("commit", vec![json!({ "confirm_within": "5m" }), json!({ "persist": false }), json!({ "confirm_within": 5 })]),
+        ("adopt", vec![json!({ "comment": "EC2 - *" }), json!("EC2 - *")]),
+        ("attach", vec![json!({ "chain": "INPUT" }), json!({ "chain": "a b" })]),
+        ("max_shrink", vec![json!("5%"), json!(5)]),
+        ("always_allow", vec![json!([{ "ports": 22, "from": "198.51.100.7" }]), json!([{ "name": "a" }])]),
+        ("rules", vec![
+            json!([{ "name": "a", "ports": [22, "80-90"], "from": ["instance.web", "::/0", "host_firewall.other"] }]),
+            json!([{ "name": "a", "protocol": "Udp", "ports": "all", "from": { "instances": { "regions": "all", "tags": { "a": "b" } } } }]),
+            json!([{ "name": "b", "protocol": 112, "to": "224.0.0.18", "from": "10.0.0.1/8" }, { "ports": 0 }]),
+        ]),
+        ("region", vec![json!("eu-west-1")]),
+    ])) -> Value {
+        with(table, &json!({ "transport": { "ssh": "root@[2001:db8::1]:22", "sudo": true } }))
+    }
+}
+
+prop_compose! {
     fn spec()(
         top in some_of(vec![
             ("origin", vec![json!("https://example.com/x")]),
@@ -114,6 +137,7 @@ prop_compose! {
         a in group(),
         b in group(),
         front in balancer(),
+        gw in firewall(),
     ) -> Value {
         with(top, &json!({
             "stack": "shop",
@@ -123,6 +147,7 @@ prop_compose! {
             "elastic_ip": { "e": {} },
             "key_pair": { "k": { "public_key": KEY } },
             "load_balancer": { "front": front },
+            "host_firewall": { "gw": gw, "other": { "transport": "local", "address": "192.0.2.1" } },
         }))
     }
 }
@@ -154,7 +179,7 @@ proptest! {
 
 /// Any tree whose keys are mostly ours.
 fn tree() -> impl Strategy<Value = Value> {
-    const WORDS: [&str; 48] = [
+    const WORDS: [&str; 64] = [
         "stack",
         "region",
         "regions",
@@ -203,6 +228,22 @@ fn tree() -> impl Strategy<Value = Value> {
         "health_check",
         "instances",
         "min_healthy",
+        "host_firewall",
+        "transport",
+        "ssh",
+        "command",
+        "local",
+        "rules",
+        "always_allow",
+        "protocol",
+        "regions",
+        "except",
+        "states",
+        "commit",
+        "comment",
+        "attach",
+        "address",
+        "all",
     ];
     let word = || prop::sample::select(WORDS.to_vec());
     let leaf = prop_oneof![
@@ -227,7 +268,7 @@ proptest! {
 
     #[test]
     fn no_tree_makes_it_panic(one in tree(), two in tree(), three in tree()) {
-        let base = json!({ "stack": "s", "region": "eu-west-1", "instance": { "web": one }, "security_group": { "web": two } });
+        let base = json!({ "stack": "s", "region": "eu-west-1", "instance": { "web": one }, "security_group": { "web": two.clone() }, "host_firewall": { "web": two } });
         let sources = [source("a.json", &base.to_string()), source("b.json", &three.to_string())];
         let (stack, problems) = resolve_all(&sources, &Given::default());
         prop_assert_eq!(stack.is_none(), problems.has_errors());
@@ -301,7 +342,21 @@ fn schema_and_decoder_take_the_same_keys() {
     let spoken = at(&root, &listener["properties"]["protocol"]);
     assert_eq!(table(spoken, 0)["enum"], json!(["http", "https", "tcp", "ssl"]));
     cases.push((json!({ "load_balancer": { "a": { "listeners": [{ ODD: 1 }] } } }), listener));
-    for kind in ["key_pair", "security_group", "elastic_ip", "instance", "load_balancer"] {
+    let firewall = |key: &str, value: Value| json!({ "host_firewall": { "a": { key: value } } });
+    for key in ["commit", "adopt", "attach"] {
+        cases.push((firewall(key, json!({ ODD: 1 })), field("host_firewall", key)));
+    }
+    cases.push((firewall("transport", json!({ ODD: 1 })), table(&field("host_firewall", "transport"), 1)));
+    for key in ["rules", "always_allow"] {
+        let rule = at(&root, &field("host_firewall", key)["items"]).clone();
+        let one = at(&root, &rule["properties"]["from"]["anyOf"][0]).clone();
+        let source = at(&root, &one["anyOf"][1]).clone();
+        let query = at(&root, &source["properties"]["instances"]).clone();
+        cases.push((firewall(key, json!([{ ODD: 1 }])), rule));
+        cases.push((firewall(key, json!([{ "from": { ODD: 1 } }])), source));
+        cases.push((firewall(key, json!([{ "from": { "instances": { ODD: 1 } } }])), query));
+    }
+    for kind in ["key_pair", "security_group", "elastic_ip", "instance", "load_balancer", "host_firewall"] {
         cases.push((json!({ kind: { "a": { ODD: 1 } } }), resource(kind)));
     }
     for (text, schema) in cases {
@@ -337,7 +392,9 @@ fn the_schema_is_whole() {
     assert_eq!(instance["required"], json!(["image", "type"]));
     let balancer = &root["properties"]["load_balancer"]["additionalProperties"];
     assert_eq!(balancer["required"], json!(["listeners"]));
-    for kind in [instance, balancer] {
+    let firewall = &root["properties"]["host_firewall"]["additionalProperties"];
+    assert_eq!(firewall["required"], json!(["transport"]));
+    for kind in [instance, balancer, firewall] {
         for (name, field) in kind["properties"].as_object().unwrap() {
             assert!(field.get("description").is_some(), "{name} has no description");
         }

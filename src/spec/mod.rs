@@ -6,6 +6,8 @@
 mod agreement_tests;
 #[cfg(test)]
 mod balancer_tests;
+#[cfg(test)]
+mod host_firewall_tests;
 mod lint;
 pub mod read;
 mod resolve;

@@ -27,7 +27,9 @@ pub fn schema() -> Value {
         root.insert("title".to_owned(), json!("A Portcullis spec"));
         root.insert(
             "description".to_owned(),
-            json!("What a stack wants of AWS: groups, load balancers, instances, addresses and keys."),
+            json!(
+                "What a stack wants of AWS and of hosts: groups, load balancers, instances, addresses, keys, firewalls."
+            ),
         );
         root.insert("$defs".to_owned(), Value::Object(definitions));
     }
@@ -41,6 +43,7 @@ fn table(kind: Kind, common: &Value, generator: &mut SchemaGenerator) -> Value {
     let description = resource.get("description").cloned();
     let fields = |schema: &Value| schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut properties: Map<String, Value> = fields(common);
+    properties.retain(|key, _| !registry::on_host(kind) || CommonSpec::is_on_hosts(key));
     properties.extend(fields(&resource));
     if let Some(resource) = resource.as_object_mut() {
         resource.insert("properties".to_owned(), Value::Object(properties));

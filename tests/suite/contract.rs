@@ -195,6 +195,8 @@ async fn observe<P: Provider>(provider: &P, seen: &Seen, story: &Story) -> Resul
         all_regions: false,
         named: story.named.iter().map(wanted).collect(),
         reads: BTreeSet::new(),
+        fleet: BTreeSet::new(),
+        hosts: BTreeMap::new(),
     };
     let snapshot = provider.observe(&scope).await.map_err(|error| error.to_string())?;
     for object in snapshot.objects.iter().filter(|object| object.tags.contains_key("portcullis:stack")) {

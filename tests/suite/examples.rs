@@ -43,7 +43,7 @@ impl Example {
         stages
     }
 
-    /// Whether it begins in a world where others have been: moto has none of that.
+    /// Whether it begins in a world where others have been, or has hosts: moto has none of that.
     #[cfg(feature = "aws")]
     pub fn begins_elsewhere(&self) -> bool {
         self.folder.join("world.json").is_file()

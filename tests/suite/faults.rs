@@ -95,7 +95,9 @@ fn owned(world: &World) -> BTreeMap<Address, usize> {
         }
         _ => false,
     };
-    for owner in world.objects().filter(|object| !going(object)).filter_map(|object| Owner::read(&object.tags)) {
+    let objects = world.objects().filter(|object| !going(object)).map(|object| &object.tags);
+    let stands = world.hosts().flat_map(|(_, host)| host.stacks.values()).map(|stand| &stand.tags);
+    for owner in objects.chain(stands).filter_map(Owner::read) {
         *counts.entry(owner.address).or_default() += 1;
     }
     counts

@@ -67,6 +67,8 @@ async fn four_hundred_groups_are_one_listing_and_their_rules_three() {
         all_regions: false,
         named: BTreeSet::new(),
         reads: portcullis::resources::Read::ALL.into(),
+        fleet: BTreeSet::new(),
+        hosts: std::collections::BTreeMap::new(),
     };
     let snapshot = aws.observe(&scope).await.expect("listed");
     assert_eq!(snapshot.objects.len(), 401);

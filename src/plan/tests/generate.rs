@@ -9,6 +9,7 @@ use crate::resources::key_pair::public_key::PublicKey;
 
 use super::at;
 
+mod hosts;
 mod lower;
 
 /// Numbers that decide everything.
@@ -44,6 +45,7 @@ pub(super) struct Blueprint {
     addresses: BTreeMap<usize, Elastic>,
     machines: BTreeMap<usize, Machine>,
     balancers: BTreeMap<usize, Balancer>,
+    hosts: BTreeMap<usize, hosts::Gate>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -326,6 +328,11 @@ impl Blueprint {
                 print.balancers.insert(which, Balancer::draw(tape));
             }
         }
+        for which in 0..2 {
+            if tape.chance(50) {
+                print.hosts.insert(which, hosts::Gate::draw(tape));
+            }
+        }
         print
     }
 
@@ -342,12 +349,13 @@ impl Blueprint {
     }
 
     fn change(&mut self, tape: &mut Tape<'_>) {
-        match tape.pick(13) {
+        match tape.pick(15) {
             0..=2 => self.change_group(tape),
             3..=6 => self.change_machine(tape),
             7 | 8 => self.change_address(tape),
             9 => self.change_key(tape),
-            _ => self.change_balancer(tape),
+            10..=12 => self.change_balancer(tape),
+            _ => self.change_host(tape),
         }
     }
 
@@ -456,6 +464,19 @@ impl Blueprint {
             _ => {
                 self.balancers.remove(&which);
             }
+        }
+    }
+
+    fn change_host(&mut self, tape: &mut Tape<'_>) {
+        let which = tape.pick(2);
+        match self.hosts.get_mut(&which) {
+            None => {
+                self.hosts.insert(which, hosts::Gate::draw(tape));
+            }
+            Some(_) if tape.chance(20) => {
+                self.hosts.remove(&which);
+            }
+            Some(gate) => gate.change(tape),
         }
     }
 

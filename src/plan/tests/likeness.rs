@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use serde_json::Value;
 
-use crate::model::{Address, tags};
+use crate::model::{Address, StackName, tags};
 use crate::resources::instance::state::OnChange;
 use crate::resources::instance::user_data::FINGERPRINT;
 use crate::resources::registry::{Body, Object, Want};
@@ -40,7 +40,36 @@ pub(super) fn likeness(world: &World, stack: &Stack) -> BTreeSet<String> {
     }
     let mut labels: Vec<(String, String)> = labels.into_iter().collect();
     labels.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-    owned.iter().map(|object| words(world, stack, object, &labels)).collect()
+    let objects = owned.iter().map(|object| words(world, stack, object, &labels));
+    objects.chain(hosts(world, &labels)).collect()
+}
+
+/// What stands of the stack on each host, whenever it was written.
+fn hosts(world: &World, labels: &[(String, String)]) -> Vec<String> {
+    let shop = StackName::new("shop").unwrap();
+    let stands = world.hosts().filter_map(|(id, host)| Some((id, host.stacks.get(&shop)?, host.boot.get(&shop))));
+    let told = stands.map(|(id, stand, boot)| {
+        let mut rules = stand.rules.clone();
+        for held in rules.rules.values_mut().flat_map(|rule| rule.sources.values_mut()) {
+            held.seen = None;
+        }
+        let mut words: Vec<String> = Vec::new();
+        for rule in rules.rules.values() {
+            for (origin, held) in &rule.sources {
+                let like = |net: &ipnet::IpNet| {
+                    let text = crate::model::addresses::plain(net);
+                    labels.iter().find(|(from, _)| *from == text).map_or(text.clone(), |(_, to)| to.clone())
+                };
+                words.extend(
+                    held.addresses.iter().map(|net| format!("{} {} {origin} {}", rule.key, rule.traffic, like(net))),
+                );
+            }
+            words.push(format!("{} {}", rule.key, rule.traffic));
+        }
+        words.sort();
+        format!("{id} {:?} {:?} boots {}: {words:?}", stand.backend, rules.settings, boot.is_some())
+    });
+    told.collect()
 }
 
 fn words(world: &World, stack: &Stack, object: &Object, labels: &[(String, String)]) -> String {

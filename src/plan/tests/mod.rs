@@ -21,6 +21,7 @@ use crate::resources::stack::Stack;
 use crate::resources::world::World;
 
 mod columns;
+mod doors;
 mod faults;
 mod generate;
 mod graphs;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::policy::{Goal, Policy};
-use super::super::{Verb, plan};
+use super::super::{Change, Plan, Step, Verb, plan};
 use super::generate::{Blueprint, Tape};
 use super::likeness::likeness;
 use super::{apply_on, graph, plan_on, policy, trouble, world};
@@ -50,9 +50,13 @@ pub(super) fn converge(sim: &Arc<Sim>, stack: &Stack) -> Result<End, String> {
     let world = sim.world();
     let problems = [&world.audit(), world.breaches()].concat();
     if !problems.is_empty() {
-        return Err(format!("{problems:?}"));
+        return Err(format!("{problems:?}\n{}{:?}", graph(&plan), plan.exposures()));
     }
-    let (second, _) = plan_on(sim.as_ref(), stack, &policy);
+    let (mut second, _) = plan_on(sim.as_ref(), stack, &policy);
+    if is_news(&plan, &second) {
+        apply_on(sim, &second, 4);
+        second = plan_on(sim.as_ref(), stack, &policy).0;
+    }
     if !second.is_empty() || !second.refusals().is_empty() {
         let fields: Vec<_> = second.changes().iter().filter(|c| c.verb != Verb::NoOp).collect();
         return Err(format!(
@@ -64,6 +68,14 @@ pub(super) fn converge(sim: &Arc<Sim>, stack: &Stack) -> Result<End, String> {
         ));
     }
     Ok(End::Converged)
+}
+
+/// A machine that is released, and loses its Elastic IP with that, gets an address that no step of the plan tells. A query
+/// finds it afterwards; nothing else may be left to do.
+fn is_news(first: &Plan, second: &Plan) -> bool {
+    let released = |change: &Change| change.verb == Verb::Release && change.address.kind == Kind::Instance;
+    let at_host = |step: &Step| step.call.at.kind == Kind::HostFirewall;
+    first.changes().iter().any(released) && !second.is_empty() && second.steps().iter().all(at_host)
 }
 
 pub(super) fn pair(tape: &[u16]) -> (Stack, Stack) {
@@ -226,7 +238,7 @@ fn strangers(world: &mut World) -> Vec<Object> {
                 Body::SecurityGroup(body) => body.name = format!("{prefix}-{}", body.name),
                 Body::KeyPair(body) => body.name = format!("{prefix}-{}", body.name),
                 // Addresses are one to an object: a stranger's network is elsewhere.
-                Body::ElasticIp(_) | Body::Instance(_) | Body::LoadBalancer(_) => continue,
+                Body::ElasticIp(_) | Body::Instance(_) | Body::LoadBalancer(_) | Body::HostFirewall(_) => continue,
             }
             copies.push(object);
         }

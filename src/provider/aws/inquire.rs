@@ -73,10 +73,10 @@ impl Batch {
             Question::Holders { kind: Kind::SecurityGroup, region: _, id } => {
                 self.groups.insert(id.clone());
             }
-            // Nothing keeps these from going: AWS takes an address from an instance that is terminated, and a key pair
-            // is no more than a name at launch.
+            // Nothing keeps these from going: AWS takes an address from an instance that is terminated, a key pair is no
+            // more than a name at launch, and of what is on a host AWS knows nothing.
             Question::Holders {
-                kind: Kind::KeyPair | Kind::ElasticIp | Kind::Instance | Kind::LoadBalancer,
+                kind: Kind::KeyPair | Kind::ElasticIp | Kind::Instance | Kind::LoadBalancer | Kind::HostFirewall,
                 region: _,
                 id: _,
             } => {
@@ -164,6 +164,7 @@ async fn named(gate: &Gate, kind: Kind, vpc: Option<&VpcId>, name: &str) -> Resu
         Kind::ElasticIp => elastic_ip::aws::named(gate, vpc, name).await,
         Kind::Instance => instance::aws::named(gate, vpc, name).await,
         Kind::LoadBalancer => load_balancer::aws::named(gate, vpc, name).await,
+        Kind::HostFirewall => Ok(None),
     }
 }
 

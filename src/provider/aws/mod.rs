@@ -16,6 +16,7 @@ use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_g
 
 pub mod client;
 pub mod error;
+mod fleet;
 pub mod health;
 mod inquire;
 pub mod listing;
@@ -150,6 +151,12 @@ async fn whose(config: &SdkConfig, region: &Region, shared: &Shared) -> Result<A
     identity.account().and_then(|text| AccountId::new(text).ok()).ok_or_else(lacks)
 }
 
+/// The firewalls of hosts are no part of AWS: whoever carries calls out sends theirs elsewhere.
+fn not_here(call: &Call) -> ProviderError {
+    let doing = format!("changing the firewall of a host for `{}`", call.at);
+    ProviderError::new(Class::Invalid, doing, "AWS cannot reach into a host")
+}
+
 /// Lists what is selected of a kind.
 async fn list(gate: &Gate, kind: Kind, select: Select<'_>) -> Result<Vec<Object>, ProviderError> {
     match kind {
@@ -158,6 +165,7 @@ async fn list(gate: &Gate, kind: Kind, select: Select<'_>) -> Result<Vec<Object>
         Kind::ElasticIp => elastic_ip::aws::list(gate, select).await,
         Kind::Instance => instance::aws::list(gate, select).await,
         Kind::LoadBalancer => load_balancer::aws::list(gate, select).await,
+        Kind::HostFirewall => Ok(Vec::new()),
     }
 }
 
@@ -171,7 +179,12 @@ async fn completed(
     match kind {
         Kind::Instance if reads.contains(&Read::Volumes) => instance::aws::with_volumes(gate, objects).await,
         Kind::LoadBalancer if reads.contains(&Read::Health) => load_balancer::aws::with_health(gate, objects).await,
-        Kind::KeyPair | Kind::SecurityGroup | Kind::ElasticIp | Kind::Instance | Kind::LoadBalancer => Ok(objects),
+        Kind::KeyPair
+        | Kind::SecurityGroup
+        | Kind::ElasticIp
+        | Kind::Instance
+        | Kind::LoadBalancer
+        | Kind::HostFirewall => Ok(objects),
     }
 }
 
@@ -185,6 +198,9 @@ impl Provider for Aws {
     }
 
     async fn reread(&self, kind: Kind, region: &Region, id: &CloudId) -> Result<Option<Object>, ProviderError> {
+        if region.is_hosts() {
+            return Ok(None);
+        }
         let (gate, ids) = (self.gate(region), [id.clone()]);
         for look in 1..=SIGHTINGS {
             let found = list(&gate, kind, Select::Ids(&ids)).await?.pop();
@@ -197,6 +213,9 @@ impl Provider for Aws {
     }
 
     async fn perform(&self, call: &Call, known: &Bindings) -> Result<Outputs, ProviderError> {
+        if call.region.is_hosts() {
+            return Err(not_here(call));
+        }
         let gate = self.gate(&call.region);
         match &call.action {
             Action::KeyPair(action) => key_pair::aws::perform(&gate, call, action, known).await,
@@ -204,6 +223,7 @@ impl Provider for Aws {
             Action::ElasticIp(action) => elastic_ip::aws::perform(&gate, call, action, known).await,
             Action::Instance(action) => instance::aws::perform(&gate, call, action, known).await,
             Action::LoadBalancer(action) => load_balancer::aws::perform(&gate, call, action, known).await,
+            Action::HostFirewall(_) => Err(not_here(call)),
         }
     }
 }

@@ -3,30 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Gate;
+use super::fleet::fleet;
 use super::listing::{self, PAGE, Select};
 use super::retry::Ask;
 use super::{Aws, completed, list};
 use crate::model::id::{SubnetId, VpcId, ZoneName};
 use crate::model::net::Cidr;
+use crate::model::query::Regions;
 use crate::model::{Kind, Region, StackName, Tags};
 use crate::port::{Class, ProviderError, Scope};
 use crate::resources::Read;
 use crate::resources::registry::Object;
 use crate::resources::snapshot::{Facts, Snapshot, Subnet, Unseen, Vpc};
 
-/// Lists what a scope asks for. A listing that fails fails the whole in a region that the scope names; in one that is only
+/// Lists what a scope asks for, and beside it the instances that queries look at. A listing that fails fails the whole in a region that the scope names; in one that is only
 /// looked at because every region is, it is noted as unseen.
 ///
 /// # Errors
-/// The first listing that fails in a region that the scope names.
+/// The first listing that fails in a region that the scope names, or that nobody says which regions there are where that is
+/// asked: a region that is not even known would count as empty.
 pub(super) async fn observe(aws: &Aws, scope: &Scope) -> Result<Snapshot, ProviderError> {
+    let every = scope.fleet.iter().any(|asked| matches!(asked, Regions::AllBut(_)));
+    let enabled =
+        if scope.all_regions || every { enabled_regions(&aws.gate(&aws.region)).await? } else { BTreeSet::new() };
     let mut regions = scope.regions.clone();
     if scope.all_regions {
-        regions.extend(enabled_regions(&aws.gate(&aws.region)).await?);
+        regions.extend(enabled.iter().cloned());
     }
+    regions.retain(|region| !region.is_hosts());
     let looks = regions.iter().map(|region| async move { (region, look(aws, region, scope).await) });
     let mut snapshot = Snapshot { account: Some(aws.account.clone()), ..Snapshot::default() };
-    for (region, look) in listing::together(looks.collect()).await {
+    let (looks, fleet) = tokio::join!(listing::together(looks.collect()), fleet(aws, &scope.fleet, &enabled));
+    snapshot.fleet = fleet;
+    for (region, look) in looks {
         let named = scope.regions.contains(region);
         match look.facts {
             Ok(facts) => {

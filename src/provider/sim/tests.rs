@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::duration::Seconds;
 use crate::model::{Tags, tags};
+use crate::port::Wanted;
 use crate::resources::elastic_ip;
 use crate::resources::registry::Action;
+use crate::resources::snapshot::Unseen;
 
 pub(crate) fn here() -> Region {
     Region::new("eu-west-1").unwrap()
@@ -34,6 +36,8 @@ pub(crate) fn scope() -> Scope {
         all_regions: false,
         named: BTreeSet::new(),
         reads: BTreeSet::new(),
+        fleet: BTreeSet::new(),
+        hosts: BTreeMap::new(),
     }
 }
 
@@ -146,3 +150,5 @@ async fn a_closed_region_is_unseen_and_answers_nothing() {
     );
     assert!(sim.reread(Kind::ElasticIp, &elsewhere(), &CloudId::new("eipalloc-00000000")).await.is_err());
 }
+
+mod hosts;

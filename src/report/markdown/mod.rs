@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::document::{ChangeDoc, GoalDoc, PlanDoc, Risk, World};
+use super::document::{ChangeDoc, GoalDoc, PlanDoc, Remark, Risk, World};
 use super::edges;
 use super::style::safe;
-use super::words::{in_turn, mark, range, risk_rows, stories, sums};
+use super::words::{in_turn, left_over, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
-use crate::plan::{LeftOver, Roll, Turn, Verb};
+use crate::plan::{Roll, Turn, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 use budget::{Piece, Rank, Section, fit};
 use escape::{code, fence, prose};
@@ -50,6 +50,7 @@ pub fn plan(doc: &PlanDoc, budget: usize) -> String {
     sections.extend(doc.rolls.iter().map(roll));
     sections.push(Section::list("Kept, as protected or needed by what is", kept(doc)));
     sections.push(table(doc));
+    sections.push(Section::list("To be known", doc.remarks.iter().map(remark).collect()));
     sections.push(Section {
         pieces: stories(&doc.changes).into_iter().filter_map(|(change, same)| detail::piece(change, same)).collect(),
         ..Section::default()
@@ -62,7 +63,12 @@ pub fn plan(doc: &PlanDoc, budget: usize) -> String {
 fn is_empty(doc: &PlanDoc) -> bool {
     let trouble = !(doc.refusals.is_empty() && doc.unseen.is_empty());
     let risk = !(doc.risks.is_empty() && doc.exposures.is_empty());
-    !trouble && !risk && doc.changes.is_empty() && doc.retained.is_empty() && doc.steps.is_empty()
+    !trouble
+        && !risk
+        && doc.remarks.is_empty()
+        && doc.changes.is_empty()
+        && doc.retained.is_empty()
+        && doc.steps.is_empty()
 }
 
 /// What the page is about, the plan's name between two marks.
@@ -121,15 +127,6 @@ fn going(change: &ChangeDoc, doc: &PlanDoc) -> Option<Piece> {
     Some(Piece::new(Rank::Never, line + "\n"))
 }
 
-/// Why an object is left over, where that is not what the plan is for.
-const fn left_over(change: &ChangeDoc, goal: GoalDoc) -> Option<&'static str> {
-    match (change.left_over, goal) {
-        (Some(LeftOver::Orphan), GoalDoc::Converge) => Some("no longer in the spec"),
-        (Some(LeftOver::Superseded), _) => Some("superseded: another generation stands at its address"),
-        (Some(LeftOver::Orphan), GoalDoc::Destroy) | (None, _) => None,
-    }
-}
-
 /// Everything that hurts somebody. Who loses data is named one by one.
 fn risks(doc: &PlanDoc) -> Vec<Piece> {
     let line = |impact: Impact, who: &str, text: &str| {
@@ -149,7 +146,7 @@ fn risks(doc: &PlanDoc) -> Vec<Piece> {
 /// What a change lets in: a field that says who may come in has an entry more, or something listens where nothing did.
 fn opened(change: &ChangeDoc) -> Vec<Piece> {
     let entry = |field: &Field| match &field.edit {
-        Edit::Added(text) => (field.name == "ingress").then(|| text.clone()),
+        Edit::Added(text) => opens(&field.name).then(|| text.clone()),
         Edit::Value { before, after } => {
             let port = field.name.strip_prefix("listeners.")?;
             let fresh = before.is_none() && port.bytes().all(|b| b.is_ascii_digit());
@@ -160,6 +157,16 @@ fn opened(change: &ChangeDoc) -> Vec<Piece> {
     let line =
         |text: String| Piece::new(Rank::Opened, format!("- {} {}\n", code(&change.address.to_string()), code(&text)));
     change.fields.iter().filter_map(entry).map(line).collect()
+}
+
+/// Whether an entry more in a field lets somebody in.
+fn opens(field: &str) -> bool {
+    field == "ingress" || ["rules.", "always_allow."].iter().any(|start| field.starts_with(start))
+}
+
+/// What is to be known of what does not change.
+fn remark(remark: &Remark) -> Piece {
+    Piece::new(Rank::Never, format!("- {}: {}\n", code(&remark.address.to_string()), prose(&remark.text)))
 }
 
 /// Who changes in which turn, and how long that may take.
@@ -214,6 +221,7 @@ const fn weight(verb: Verb) -> u8 {
         Verb::Release => 4,
         Verb::Replace => 5,
         Verb::Delete => 6,
+        Verb::Unknown => 7,
     }
 }
 

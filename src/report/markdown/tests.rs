@@ -1,5 +1,6 @@
 //! Pages of plans made by hand and by chance.
 
+use crate::plan::LeftOver;
 use proptest::prelude::*;
 
 use super::*;
@@ -81,6 +82,7 @@ fn empty() -> PlanDoc {
         exposures: Vec::new(),
         rolls: Vec::new(),
         changes: Vec::new(),
+        remarks: Vec::new(),
         retained: Vec::new(),
         unseen: Vec::new(),
         steps: Vec::new(),

@@ -115,6 +115,7 @@ fn holder(object: &Object) -> Holder {
         Kind::ElasticIp => format!("address {}", object.id),
         Kind::KeyPair => format!("key pair {}", object.id),
         Kind::LoadBalancer => format!("network interface of load balancer {}", object.id),
+        Kind::HostFirewall => format!("firewall of {}", object.id),
     };
     Holder { id: object.id.clone(), what, object: Some(object.id.clone()) }
 }

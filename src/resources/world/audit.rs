@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use super::{RegionWorld, Slot, World, dispatch};
 use crate::model::CloudId;
-use crate::resources::load_balancer;
 use crate::resources::registry::{Body, Object};
+use crate::resources::{host_firewall, load_balancer};
 
 impl World {
     /// Everything that is wrong with the world, in words; empty for a sound one.
@@ -22,6 +22,7 @@ impl World {
             }
         }
         let twice = public.iter().filter(|(_, ids)| ids.len() > 1);
+        problems.extend(self.hosts().flat_map(|(id, host)| host_firewall::sim::problems(id, host)));
         problems.extend(twice.map(|(address, ids)| format!("{address} belongs to {}", words(ids.iter().copied()))));
         problems
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Machine, Outputs, PublicPool, RegionWorld, Slot, Turn, WorldError};
+use super::{Machine, Outputs, PublicPool, RegionWorld, Resolve, Slot, Turn, WorldError};
 use crate::model::{CloudId, Kind, Owner};
+use crate::resources::host_firewall::sim::Host;
 use crate::resources::load_balancer::state::Health;
-use crate::resources::registry::{Action, Body, Object};
-use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
+use crate::resources::registry::{Action, Body, Call, Object};
+use crate::resources::snapshot;
+use crate::resources::{elastic_ip, host_firewall, instance, key_pair, load_balancer, security_group};
 
 /// Carries out an action.
 pub(super) fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldError> {
@@ -17,7 +19,52 @@ pub(super) fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, W
         Action::ElasticIp(action) => elastic_ip::sim::perform(turn, action),
         Action::Instance(action) => instance::sim::perform(turn, action),
         Action::LoadBalancer(action) => load_balancer::sim::perform(turn, action),
+        Action::HostFirewall(_) => Err(WorldError::invalid("the firewall of a host is in no region")),
     }
+}
+
+/// Carries out a call to a host.
+pub(super) fn perform_on_host(
+    host: &mut Host,
+    id: &CloudId,
+    call: &Call,
+    known: &dyn Resolve,
+) -> Result<Outputs, WorldError> {
+    match &call.action {
+        Action::HostFirewall(action) => {
+            host_firewall::sim::perform(host, &host_firewall::sim::Order { id, call, action, known })
+        }
+        _ => Err(WorldError::invalid("only the firewalls of hosts are in no region")),
+    }
+}
+
+/// The host that an action is for, where it says so.
+pub(super) fn host_of(action: &Action) -> Option<CloudId> {
+    match action {
+        Action::HostFirewall(action) => host_firewall::sim::host_of(action),
+        _ => None,
+    }
+}
+
+/// The rules of others that an action takes over, by their text.
+pub(super) fn adopts(action: &Action) -> &[String] {
+    match action {
+        Action::HostFirewall(action) => host_firewall::sim::adopts(action),
+        _ => &[],
+    }
+}
+
+/// An instance of a region, as queries see it.
+pub(super) fn listed(place: &RegionWorld, object: &Object) -> Option<snapshot::Machine> {
+    let Body::Instance(body) = &object.body else { return None };
+    Some(snapshot::Machine {
+        id: object.id.clone(),
+        state: body.state.word().to_owned(),
+        tags: object.tags.clone(),
+        public: body.public_ip,
+        private: Some(body.private_ip),
+        ipv6: place.unlisted(&object.id).map(|unlisted| unlisted.ipv6.clone()).unwrap_or_default(),
+    })
 }
 
 /// The API operation that an action is.
@@ -28,6 +75,7 @@ pub(super) const fn api(action: &Action) -> &'static str {
         Action::ElasticIp(action) => elastic_ip::sim::api(action),
         Action::Instance(action) => instance::sim::api(action),
         Action::LoadBalancer(action) => load_balancer::sim::api(action),
+        Action::HostFirewall(action) => host_firewall::sim::api(action),
     }
 }
 
@@ -39,6 +87,7 @@ pub(super) fn slots(object: &Object) -> Vec<Slot> {
         Body::ElasticIp(body) => elastic_ip::sim::slots(body),
         Body::Instance(body) => instance::sim::slots(body),
         Body::LoadBalancer(body) => load_balancer::sim::slots(body),
+        Body::HostFirewall(_) => Vec::new(),
     };
     if let Some(Owner { stack, address, generation, origin: _ }) = object.owner()
         && !is_going(object)
@@ -51,7 +100,7 @@ pub(super) fn slots(object: &Object) -> Vec<Slot> {
 /// What an object keeps from going.
 pub(super) fn holds(object: &Object) -> Vec<CloudId> {
     match &object.body {
-        Body::KeyPair(_) | Body::ElasticIp(_) => Vec::new(),
+        Body::KeyPair(_) | Body::ElasticIp(_) | Body::HostFirewall(_) => Vec::new(),
         Body::SecurityGroup(body) => security_group::sim::holds(&object.id, body),
         Body::Instance(body) => instance::sim::holds(body),
         Body::LoadBalancer(body) => load_balancer::sim::holds(body),
@@ -66,6 +115,7 @@ pub(super) fn names(object: &Object) -> Vec<String> {
         Body::ElasticIp(body) => vec![body.public_ip.to_string()],
         Body::LoadBalancer(body) => vec![body.name.clone()],
         Body::Instance(_) => object.tags.get("Name").cloned().into_iter().collect(),
+        Body::HostFirewall(_) => Vec::new(),
     }
 }
 
@@ -74,14 +124,18 @@ pub(super) fn name_slot(kind: Kind, vpc: Option<crate::model::id::VpcId>, name: 
     match kind {
         Kind::KeyPair | Kind::LoadBalancer => Some(Slot::Name { kind, vpc: None, name: name.to_owned() }),
         Kind::SecurityGroup => Some(Slot::Name { kind, vpc, name: name.to_lowercase() }),
-        Kind::ElasticIp | Kind::Instance => None,
+        Kind::ElasticIp | Kind::Instance | Kind::HostFirewall => None,
     }
 }
 
 /// Whether an object is on its way out.
 pub(super) fn is_going(object: &Object) -> bool {
     match &object.body {
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::ElasticIp(_) | Body::LoadBalancer(_) => false,
+        Body::KeyPair(_)
+        | Body::SecurityGroup(_)
+        | Body::ElasticIp(_)
+        | Body::LoadBalancer(_)
+        | Body::HostFirewall(_) => false,
         Body::Instance(body) => instance::sim::is_going(body),
     }
 }
@@ -132,7 +186,11 @@ pub(super) fn outlook(place: &RegionWorld, id: &CloudId) -> BTreeMap<CloudId, u6
 /// How many an action leaves in service, for those that may take some out.
 pub(super) const fn keeps(action: &Action) -> Option<u32> {
     match action {
-        Action::KeyPair(_) | Action::SecurityGroup(_) | Action::ElasticIp(_) | Action::Instance(_) => None,
+        Action::KeyPair(_)
+        | Action::SecurityGroup(_)
+        | Action::ElasticIp(_)
+        | Action::Instance(_)
+        | Action::HostFirewall(_) => None,
         Action::LoadBalancer(action) => load_balancer::sim::keeps(action),
     }
 }
@@ -169,7 +227,7 @@ pub(super) fn settle(place: &mut RegionWorld, id: &CloudId, clock: u64) {
 /// The public address of an object.
 pub(super) fn public_ip(object: &Object) -> Option<Ipv4Addr> {
     match &object.body {
-        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::LoadBalancer(_) => None,
+        Body::KeyPair(_) | Body::SecurityGroup(_) | Body::LoadBalancer(_) | Body::HostFirewall(_) => None,
         Body::ElasticIp(body) => Some(body.public_ip),
         Body::Instance(body) => body.public_ip,
     }

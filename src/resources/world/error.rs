@@ -35,6 +35,8 @@ pub enum Trouble {
     Quota,
     /// It did not come about in the time given.
     TimedOut,
+    /// Nobody answers.
+    Unreachable,
 }
 
 impl WorldError {
@@ -53,6 +55,7 @@ impl WorldError {
             Kind::ElasticIp => "InvalidAllocationID.NotFound",
             Kind::Instance => "InvalidInstanceID.NotFound",
             Kind::LoadBalancer => "LoadBalancerNotFound",
+            Kind::HostFirewall => "HostNotFound",
         };
         Self::new(Trouble::NotFound, code, format!("`{id}` does not exist"))
     }

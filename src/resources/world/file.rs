@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Limits, PublicPool, RegionWorld, Remnant, Unlisted, World};
 use crate::model::id::ImageId;
 use crate::model::{AccountId, CloudId, Region};
+use crate::resources::host_firewall::sim::Host;
 use crate::resources::registry::Object;
 use crate::resources::snapshot::{Facts, Image};
 
@@ -35,7 +36,11 @@ pub struct WorldFile {
     /// The regions that were used.
     #[serde(default)]
     pub regions: BTreeMap<Region, RegionFile>,
-    /// Every call that took a member of a load balancer out of service unasked, in words.
+    /// The hosts that were used, by how they are reached: `local`, `root@gw.example.com`, or a command.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<CloudId, Host>,
+    /// Every call that took a member of a load balancer out of service unasked, or that did to a host what no call may, in
+    /// words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<String>,
 }
@@ -86,12 +91,20 @@ impl TryFrom<WorldFile> for World {
     type Error = String;
 
     fn try_from(file: WorldFile) -> Result<Self, String> {
-        let WorldFile { format_version, account, clock, limits, addresses_given, regions, breaches } = file;
+        let WorldFile { format_version, account, clock, limits, addresses_given, regions, mut hosts, breaches } = file;
         if format_version != FORMAT_VERSION {
             return Err(format!("format version {format_version} is not {FORMAT_VERSION}, the one this program reads"));
         }
-        let mut world = Self { account, clock, limits, pool: addresses_given, regions: BTreeMap::new(), breaches };
-        for (name, region) in regions {
+        for (id, host) in &mut hosts {
+            host.settle(id);
+        }
+        let regions_of_file = regions;
+        let regions = BTreeMap::new();
+        let mut world = Self { account, clock, limits, pool: addresses_given, regions, hosts, breaches };
+        for (name, region) in regions_of_file {
+            if name.is_hosts() {
+                return Err("`hosts` is no region: hosts stand beside the regions".to_owned());
+            }
             let place = RegionWorld::read(name.clone(), region, clock)?;
             world.regions.insert(name, place);
         }
@@ -102,7 +115,7 @@ impl TryFrom<WorldFile> for World {
 
 impl From<World> for WorldFile {
     fn from(world: World) -> Self {
-        let World { account, clock, limits, pool, regions, breaches } = world;
+        let World { account, clock, limits, pool, regions, hosts, breaches } = world;
         Self {
             format_version: FORMAT_VERSION,
             account,
@@ -110,6 +123,7 @@ impl From<World> for WorldFile {
             limits,
             addresses_given: pool,
             regions: regions.into_iter().map(|(name, region)| (name, region.into())).collect(),
+            hosts,
             breaches,
         }
     }

@@ -10,15 +10,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::host_firewall::sim::Host;
 use super::registry::{Action, Call, Object};
-use super::snapshot::Facts;
-use crate::model::{AccountId, Address, CloudId, Link, Output, Region};
+use super::snapshot::{self, Facts};
+use crate::model::{AccountId, Address, CloudId, Link, Output, Region, StackName};
 
 mod answer;
 mod audit;
 mod dispatch;
+mod doors;
 mod error;
 mod file;
+mod hosts;
 mod place;
 mod region;
 #[cfg(test)]
@@ -44,6 +47,10 @@ pub trait Resolve {
     fn id(&self, link: &Link) -> Option<CloudId>;
     /// An output of an address, as far as it is known.
     fn output(&self, address: &Address, output: Output) -> Option<String>;
+    /// On whose behalf the calls are made, where that is known.
+    fn stack(&self) -> Option<StackName> {
+        None
+    }
 }
 
 /// The whole world: what a world file holds.
@@ -56,6 +63,7 @@ pub struct World {
     limits: Limits,
     pool: PublicPool,
     regions: BTreeMap<Region, RegionWorld>,
+    hosts: BTreeMap<CloudId, Host>,
     breaches: Vec<String>,
 }
 
@@ -98,6 +106,7 @@ impl Default for World {
             limits: Limits::default(),
             pool: PublicPool::default(),
             regions: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             breaches: Vec::new(),
         }
     }
@@ -191,6 +200,18 @@ impl World {
         }
     }
 
+    /// Every instance of a region, whoever owns it.
+    ///
+    /// # Errors
+    /// Why the region cannot be listed.
+    pub fn fleet(&self, region: &Region) -> Result<Vec<snapshot::Machine>, String> {
+        let place = self.region(region);
+        match place.unavailable() {
+            Some(why) => Err(why.to_owned()),
+            None => Ok(place.objects().filter_map(|object| dispatch::listed(&place, object)).collect()),
+        }
+    }
+
     /// The names that a foreign object goes by, beside its id.
     #[must_use]
     pub fn names(object: &Object) -> Vec<String> {
@@ -209,16 +230,21 @@ impl World {
     /// What AWS would answer instead of doing it.
     pub fn step(&mut self, call: &Call, known: &dyn Resolve) -> Result<Outputs, WorldError> {
         self.pass(1);
+        if call.region.is_hosts() {
+            return self.step_host(call, known);
+        }
         self.region_mut(&call.region);
-        let Self { account, clock, limits, pool, regions, breaches } = self;
+        let Self { account, clock, limits, pool, regions, hosts, breaches } = self;
         let Some(place) = regions.get_mut(&call.region) else { return Ok(Outputs::new()) };
         if let Some(why) = place.unavailable() {
             return Err(WorldError::new(Trouble::Denied, "OptInRequired", why));
         }
         let watch = traffic::Watch::begin(place);
+        let doors = doors::Watch::begin(place, hosts);
         let mut turn = Turn { account, clock, limits, pool, place, call, known };
         let result = dispatch::perform(&mut turn, &call.action);
         breaches.extend(watch.end(place, *clock, call, known));
+        breaches.extend(doors.end(place, hosts, *clock, call));
         self.pass(0);
         result
     }

@@ -1,6 +1,7 @@
 //! What no listing says of an object, and what a deleted one leaves behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,6 +37,9 @@ pub struct Unlisted {
     /// Whether it fails every health check.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unhealthy: bool,
+    /// Its IPv6 addresses, which only queries over instances look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv6: Vec<Ipv6Addr>,
     /// Since when a balancer's members are registered; one that is not named here is so since ever.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registered: BTreeMap<CloudId, u64>,
@@ -74,6 +78,7 @@ impl Default for Unlisted {
             until: None,
             running_since: None,
             unhealthy: false,
+            ipv6: Vec::new(),
             registered: BTreeMap::new(),
             passed: BTreeMap::new(),
             draining: BTreeMap::new(),

@@ -72,13 +72,16 @@ fn record(
         Err(why) => problems.fail(Diagnostic::error("name", entry.key_span, why)),
     };
     let mut fields = Fields::of(&entry.node, registry::what(kind), problems)?;
-    let common = CommonSpec::read(&mut fields, problems);
+    let on_host = registry::on_host(kind);
+    let common =
+        if on_host { CommonSpec::read_on_host(&mut fields, problems) } else { CommonSpec::read(&mut fields, problems) };
     let spec = Spec::read(kind, &mut fields, problems);
     fields.finish(problems);
     let outline = spec.as_ref().map(Spec::outline).unwrap_or_default();
     // A key pair that says where it is copied needs no region of its own.
     let first = outline.regions.as_ref().and_then(|regions| regions.first()).cloned();
-    let region = common.region.as_ref().map(|region| region.value.clone()).or(first).or_else(|| top.region.clone());
+    let own = common.region.as_ref().map(|region| region.value.clone());
+    let region = if on_host { Some(Region::hosts()) } else { own.or(first).or_else(|| top.region.clone()) };
     if let (Some(region), Some(_)) = (&common.region, &outline.regions) {
         problems.push(
             Diagnostic::error("combination", region.span, "`region` and `regions` say the same thing twice")
@@ -185,6 +188,10 @@ impl Index {
 impl Names for Index {
     fn find(&self, kind: Kind, name: &str) -> Option<(&Listed, Option<u32>)> {
         self.names.find(kind, name)
+    }
+
+    fn of_kind(&self, kind: Kind) -> Vec<&Listed> {
+        self.names.listed.get(&kind).into_iter().flat_map(BTreeMap::values).collect()
     }
 
     fn near(&self, kind: Kind, name: &str) -> Option<String> {

@@ -18,7 +18,7 @@ use super::{Inputs, Stack, lint};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::id::well_formed;
 use crate::model::tree::{Node, Span};
-use crate::model::{Address, Kind, Name, StackName};
+use crate::model::{Address, Kind, Name, StackName, Tags, Target};
 use crate::resources::registry::{self, Desired};
 use crate::resources::spec::{Claim, Lowering};
 use crate::resources::values::CommonSpec;
@@ -49,7 +49,8 @@ pub fn resolve(root: &Node, inputs: &Inputs<'_>) -> (Option<Stack>, Diagnostics)
     lint::lint(&named, |kind, name| index.is_used(kind, name), &mut problems);
     let mut regions = top.regions.clone();
     regions.extend(top.region.clone());
-    regions.extend(found.resources.values().map(|desired| desired.common.region.clone()));
+    let lived_in = found.resources.values().map(|desired| &desired.common.region);
+    regions.extend(lived_in.filter(|region| !region.is_hosts()).cloned());
     let stack = top.stack.map(|name| Stack {
         name,
         origin: top.origin.map(|origin| origin.value),
@@ -57,6 +58,7 @@ pub fn resolve(root: &Node, inputs: &Inputs<'_>) -> (Option<Stack>, Diagnostics)
         regions,
         region: top.region,
         ignore_tags: top.ignore_tags,
+        hosts: found.hosts,
         resources: found.resources,
     });
     (stack, problems)
@@ -66,6 +68,8 @@ pub fn resolve(root: &Node, inputs: &Inputs<'_>) -> (Option<Stack>, Diagnostics)
 #[derive(Default)]
 struct Found {
     resources: BTreeMap<Address, Desired>,
+    /// How hosts are reached.
+    hosts: BTreeMap<Address, Target>,
     /// What only one resource may have, and who has it.
     claims: BTreeMap<String, (Address, Span)>,
 }
@@ -93,6 +97,7 @@ impl Found {
             fingerprint_key: top.fingerprint_key.as_ref(),
         };
         let common = common(record, top, problems);
+        self.add_host(record, problems);
         let Some(spec) = &record.spec else { return };
         for lowered in spec.lower(&cx, problems) {
             let address = Address::new(record.kind, lowered.name);
@@ -109,6 +114,21 @@ impl Found {
             let address = Address::new(record.kind, record.name.clone());
             self.claim(&address, vec![Claim { what, at: adopt.span }], problems);
         }
+    }
+
+    /// Remembers how the host of a resource is reached, whatever shall be there: two resources on one host would undo each
+    /// other.
+    fn add_host(&mut self, record: &Record, problems: &mut Diagnostics) {
+        let Some(host) = &record.outline.host else { return };
+        let address = Address::new(record.kind, record.name.clone());
+        let id = match &host.target {
+            // Names of hosts are the same in any case (RFC 4343).
+            Target::Ssh { .. } => host.target.to_string().to_lowercase(),
+            Target::Local { .. } | Target::Command { .. } => host.target.to_string(),
+        };
+        let what = format!("the host `{id}`");
+        self.claim(&address, vec![Claim { what, at: host.at }], problems);
+        self.hosts.insert(address, host.target.clone());
     }
 
     fn claim(&mut self, address: &Address, claims: Vec<Claim>, problems: &mut Diagnostics) {
@@ -173,7 +193,7 @@ fn common(record: &Record, top: &Top, problems: &mut Diagnostics) -> Common {
     check_tags(record, top, problems);
     Common {
         region: record.region.clone(),
-        tags: top.tags.under(tags.as_ref(), problems),
+        tags: if registry::on_host(record.kind) { Tags::new() } else { top.tags.under(tags.as_ref(), problems) },
         protect: protect.unwrap_or(false),
         keep: keep.unwrap_or(false),
         previously: previously.as_ref().map(|before| before.value.clone()),

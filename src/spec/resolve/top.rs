@@ -193,7 +193,7 @@ impl Decode for NetworkSpec {
         match fields.node("region").map(|node| (node.span, &node.value)) {
             Some((_, Value::Table(entries))) => {
                 for entry in entries {
-                    match Region::new(&entry.key) {
+                    match Region::written(&entry.key) {
                         Ok(region) => {
                             let network = Fields::of(&entry.node, "a network", problems).map(|mut fields| {
                                 let network = read_network(&mut fields, problems);

@@ -106,6 +106,8 @@ async fn health_is_told_where_it_is_asked_for() {
         all_regions: false,
         named: BTreeSet::new(),
         reads: portcullis::resources::Read::ALL.into(),
+        fleet: BTreeSet::new(),
+        hosts: std::collections::BTreeMap::new(),
     };
     let objects = corner.aws.observe(&scope).await.expect("listed").objects;
     let health = objects.iter().find_map(|object| match &object.body {

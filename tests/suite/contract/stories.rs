@@ -93,6 +93,7 @@ fn tag(edit: TagEdit, kind: Kind) -> Action {
         Kind::ElasticIp => Action::ElasticIp(OfAddress::Tag(edit)),
         Kind::Instance => Action::Instance(OfInstance::Tag(edit)),
         Kind::LoadBalancer => Action::LoadBalancer(OfBalancer::Tag(edit)),
+        Kind::HostFirewall => unreachable!("hosts have no tags of the user"),
     }
 }
 

@@ -27,6 +27,10 @@ pub enum Fault {
     LostRequest,
     /// It is done, and half of the answer's document is missing.
     Torn,
+    /// Nothing is done, and no answer ever comes.
+    Silent,
+    /// It is done, and the answer says that there is another page.
+    More,
 }
 
 /// Where a call is held back.
@@ -173,10 +177,18 @@ impl Shared {
                 request.refusal(status, code, "You are not authorized to perform this operation.")
             }
             Some(Fault::LostRequest) => return Ok(()),
+            Some(Fault::Silent) => return std::future::pending().await,
             Some(Fault::LostReply) => {
                 self.repairs.answer(&request, &api, self.upstream).await?;
                 self.wait(&api, Hold::After).await;
                 return Ok(());
+            }
+            Some(Fault::More) => {
+                // The token of the page before is ours, and nobody behind us knows it.
+                let answer = request.call(&api, &[]).ask(self.upstream).await?;
+                let end = format!("</{api}Response>");
+                let more = answer.replace(&end, &format!("<nextToken>more</nextToken>{end}"));
+                http::plain(200, "text/xml", &more)
             }
             Some(Fault::Torn) => {
                 self.repairs.answer(&request, &api, self.upstream).await?;

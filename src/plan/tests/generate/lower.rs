@@ -52,6 +52,11 @@ impl Blueprint {
         for (which, balancer) in &self.balancers {
             resources.insert(at(&format!("load_balancer.b{which}")), lowering.balancer(balancer));
         }
+        for (which, gate) in &self.hosts {
+            resources.insert(at(&format!("host_firewall.h{which}")), gate.lower(*which, self));
+        }
+        // One that the spec wants nothing of any more is still looked at, as `state = "absent"` says.
+        let hosts = (0..2).map(|which| (at(&format!("host_firewall.h{which}")), super::hosts::Gate::target(which)));
         Stack {
             name: StackName::new("shop").unwrap(),
             origin: None,
@@ -59,6 +64,7 @@ impl Blueprint {
             region: Some(here()),
             regions: BTreeSet::from([here()]),
             ignore_tags: Vec::new(),
+            hosts: hosts.collect(),
             resources,
         }
     }

@@ -17,6 +17,7 @@ use crate::resources::{elastic_ip, instance, key_pair, security_group};
 mod addresses;
 mod balancers;
 mod groups;
+mod hosts;
 mod instances;
 mod keys;
 mod laws;
