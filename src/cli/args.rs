@@ -37,6 +37,8 @@ pub enum Command {
     Observe(Observe),
     /// Take our tags off an object and leave it where it is
     Forget(Forget),
+    /// Look at a change of a host's firewall that waits to be confirmed, confirm it, or take it back
+    Firewall(Firewall),
     /// Write the graph of a plan
     Graph(Graph),
     /// Write the JSON Schema of a document
@@ -342,6 +344,31 @@ pub struct Forget {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `firewall`.
+#[derive(Debug, Args)]
+pub struct Firewall {
+    /// What to do with the change
+    #[arg(value_enum)]
+    pub verdict: FirewallVerdict,
+    /// Which spec, then the address
+    #[arg(value_name = "SPEC... ADDR", required = true, num_args = 2..)]
+    pub words: Vec<String>,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+}
+
+/// What to do with a change that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FirewallVerdict {
+    /// Say what waits, by whom, and until when
+    Pending,
+    /// Keep it: that this connects anew proves that one still can
+    Confirm,
+    /// Take it back now
+    Rollback,
 }
 
 /// `graph`.

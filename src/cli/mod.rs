@@ -11,6 +11,7 @@ pub mod console;
 pub mod documents;
 pub mod exit;
 pub mod files;
+pub mod firewall;
 pub mod forget;
 pub mod journal;
 pub mod load;
@@ -57,6 +58,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, Exit> {
         Command::Destroy(args) => block_on(args.world.world.is_some(), console, apply::destroy(args, console)),
         Command::Observe(args) => block_on(args.world.world.is_some(), console, observe::run(args, console)),
         Command::Forget(args) => block_on(args.world.world.is_some(), console, forget::run(args, console)),
+        Command::Firewall(args) => block_on(args.world.world.is_some(), console, firewall::run(args, console)),
         Command::Graph(args) => block_on(args.world.world.is_some(), console, plan::graph(args, console)),
     }
 }

@@ -52,6 +52,37 @@ fn each_ending_has_its_code() {
     assert_eq!(code(&portcullis(&here, &["--help"])), 0);
 }
 
+const COMMAND: &str = "stack = \"smoke\"\n[host_firewall.gw]\ntransport = { command = [\"sh\", \"-c\", \"echo run >> ran\"] }\nrules = [{ name = \"web\", ports = 80, from = \"0.0.0.0/0\" }]\n[host_firewall.old]\ntransport = \"local\"\nstate = \"absent\"\n";
+
+#[test]
+fn what_a_spec_says_is_not_run_unasked() {
+    for text in [COMMAND.to_owned(), COMMAND.replacen("rules", "state = \"absent\"\nrules", 1)] {
+        let here = folder(&text);
+        for arguments in [
+            &["plan", "spec.toml"][..],
+            &["apply", "spec.toml", "--yes"],
+            &["destroy", "spec.toml", "--yes", "--accept", "lockout"],
+            &["observe", "spec.toml"],
+            &["forget", "spec.toml", "host_firewall.gw", "--yes"],
+            &["graph", "spec.toml"],
+        ] {
+            // Nobody's environment allows it.
+            let output = command(&here, arguments).env("PORTCULLIS_ALLOW_COMMAND", "1").output().expect("the binary");
+            assert_eq!(code(&output), 64, "{arguments:?}");
+            let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+            for word in ["`host_firewall.gw`", "sh -c echo run >> ran", "a spec is input, not code", "--allow-command"]
+            {
+                assert!(talk.contains(word), "{arguments:?}: {talk}");
+            }
+            assert!(!here.path().join("ran").exists(), "{arguments:?}");
+        }
+        // Where nothing runs, nothing is refused.
+        assert_eq!(code(&portcullis(&here, &["validate", "spec.toml"])), 0);
+        assert_eq!(code(&portcullis(&here, &["observe", "spec.toml", "--world", "world.json"])), 0);
+        assert!(!here.path().join("ran").exists());
+    }
+}
+
 #[test]
 fn a_wrong_spec_calls_nothing_and_names_every_problem() {
     let here = folder(

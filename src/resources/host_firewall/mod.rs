@@ -13,16 +13,35 @@
 //! | `differences.rs` | what differs on a host, in words |
 //! | `describe.rs` | what stands on a host, in words |
 //! | `lockout.rs` | whether whoever carries out the plan still gets in |
+//! | `dialect.rs` | the door to the two dialects: what a host lists, and the texts that change it |
+//! | `nft.rs`, `iptables.rs` | the two dialects: pure parse and render |
+//! | `layout.rs`, `marker.rs`, `names.rs`, `comment.rs` | what both dialects write: rules, whose they are, under which names |
+//! | `foreign.rs`, `protocols.rs` | what others have on the way in |
+//! | `motion.rs` | what stands, what is aimed at, the way there and back, and what a boot restores: whatever the dialect |
+//! | `script/` | what runs on a host: texts of POSIX shell, and what they print |
+//! | `hosts/` | reading and changing a host through a shell, in place of AWS |
 
 pub mod action;
 mod backend;
+pub mod comment;
 pub mod describe;
+pub mod dialect;
 pub mod diff;
 mod differences;
+mod foreign;
 pub mod host;
+pub mod hosts;
+mod iptables;
+mod layout;
 mod lockout;
+mod marker;
+pub mod motion;
+pub mod names;
+mod nft;
 pub mod packet;
+pub mod protocols;
 pub mod ruleset;
+pub mod script;
 pub mod sim;
 mod sources;
 pub mod spec;

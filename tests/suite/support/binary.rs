@@ -11,6 +11,8 @@ use tokio::process::Command;
 pub struct Stage {
     home: TempDir,
     variables: Vec<(String, String)>,
+    /// The command that leads to where it runs.
+    prefix: Vec<String>,
 }
 
 /// How a command ended, and what it said.
@@ -25,7 +27,8 @@ pub struct Told {
 }
 
 impl Told {
-    fn of(output: Output) -> Self {
+    /// What a command that ended said.
+    pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Self { code: output.status.code(), out: text(output.stdout), talk: text(output.stderr) }
     }
@@ -43,7 +46,6 @@ impl Told {
     }
 
     /// Demands that standard error says something.
-    #[cfg(feature = "aws")]
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
         assert!(self.talk.contains(words), "`{words}` is not said: {self}");
@@ -60,7 +62,10 @@ impl std::fmt::Display for Told {
 impl Stage {
     /// An empty folder, and neither credentials nor configuration.
     pub fn new() -> Self {
-        let stage = Self { home: tempfile::tempdir().expect("a folder"), variables: Vec::new() };
+        let stage = Self { home: tempfile::tempdir().expect("a folder"), variables: Vec::new(), prefix: Vec::new() };
+        // Whoever is killed leaves what is temporary, and it goes with the folder.
+        let home = stage.home.path().display().to_string();
+        let stage = stage.with("TMPDIR", &home);
         // There is no instance metadata to ask for credentials, and nobody shall wait for it.
         stage.with("AWS_EC2_METADATA_DISABLED", "true")
     }
@@ -78,6 +83,15 @@ impl Stage {
         self
     }
 
+    /// The same, run by a command: on a host in namespaces of its own.
+    pub fn inside(mut self, mut prefix: Vec<String>) -> Self {
+        // Whoever enters the mounts of another host stands in its root.
+        prefix.extend(["env", "-C"].map(str::to_owned));
+        prefix.push(self.home.path().display().to_string());
+        self.prefix = prefix;
+        self
+    }
+
     /// Copies the files of a folder.
     pub fn copy(&self, folder: &Path) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -89,7 +103,6 @@ impl Stage {
     }
 
     /// Writes a file.
-    #[cfg(feature = "aws")]
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.home.path().join(name), text).expect("a file");
     }
@@ -101,8 +114,9 @@ impl Stage {
 
     /// A command that is not run yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).current_dir(self.home.path()).stdin(Stdio::null());
+        let mut words = self.prefix.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_portcullis")]);
+        let mut command = Command::new(words.next().expect("the binary is one"));
+        command.args(words).args(arguments).current_dir(self.home.path()).stdin(Stdio::null());
         command.env_clear().env("HOME", self.home.path()).envs(self.variables.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

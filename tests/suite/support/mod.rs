@@ -5,11 +5,16 @@
 #[cfg(feature = "aws")]
 mod balancers;
 pub mod binary;
+pub mod host;
 #[cfg(feature = "aws")]
 pub mod http;
 #[cfg(feature = "aws")]
 pub mod moto;
+pub mod netns;
 #[cfg(feature = "aws")]
 pub mod proxy;
 #[cfg(feature = "aws")]
+pub mod relay;
+#[cfg(feature = "aws")]
 mod repairs;
+pub mod traffic;
