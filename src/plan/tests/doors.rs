@@ -8,12 +8,13 @@ use crate::model::query::{AddressOf, Regions};
 use crate::model::{Address, Output, Query, Region, Tags, Target};
 use crate::plan::policy::{Goal, Policy};
 use crate::plan::{Plan, Verb};
-use crate::resources::host_firewall::action::Attach;
-use crate::resources::host_firewall::ruleset::{Mode, RuleKey, Settings, Traffic};
+use crate::resources::host_firewall::action::{Attach, Commit};
+use crate::resources::host_firewall::host::Backend;
+use crate::resources::host_firewall::ruleset::{Established, Mode, RuleKey, Settings, Traffic};
 use crate::resources::host_firewall::state::{OnRegionError, Source, Wanted};
 use crate::resources::host_firewall::{self};
 use crate::resources::instance::state::ImageChoice;
-use crate::resources::registry::{Desired, Want};
+use crate::resources::registry::{Action, Desired, Want};
 use crate::resources::stack::Stack;
 use crate::resources::{Accepted, Common};
 
@@ -467,4 +468,38 @@ refused host_firewall.door (Taken): the rules on root@gw.example.com are those o
     let stand = world.host(&target().id()).unwrap().stacks.values().next().unwrap();
     assert_eq!(stand.tags.get(crate::model::tags::ADDRESS).map(String::as_str), Some("host_firewall.door"));
     assert_eq!(stand.tags.get(crate::model::tags::GENERATION).map(String::as_str), Some("1"));
+}
+
+/// How the changes of a plan's hosts are made sure of.
+fn commits(plan: &Plan) -> Vec<Commit> {
+    let commits = plan.steps().iter().filter_map(|step| match &step.call.action {
+        Action::HostFirewall(host_firewall::Action::Edit(change)) => Some(change.commit),
+        _ => None,
+    });
+    commits.collect()
+}
+
+#[test]
+fn what_no_rule_says_is_changed_with_care_though_others_decide_about_the_rest() {
+    let open = |edit: fn(&mut host_firewall::Desired)| -> Resources {
+        let allow = |want: &mut host_firewall::Desired| {
+            want.settings.mode = Mode::Allow;
+            want.backend = Some(Backend::Iptables);
+            edit(want);
+        };
+        vec![("host_firewall.gw", host(allow, gate(Vec::new())))]
+    };
+    let confirmed = vec![Commit::Within(Seconds(60))];
+    let lab = Lab::new();
+    assert_eq!(commits(&plan(&lab, open(|_| {}))), [Commit::AtOnce], "it only adds");
+    lab.apply(&site(open(|_| {})));
+    // Connections that stand may be all that somebody has, and so may a rule that was added by hand.
+    assert_eq!(commits(&plan(&lab, open(|want| want.settings.established = Established::Cut))), confirmed);
+    let from_elsewhere = open(|want| want.attach = Attach::Chain("DOCKER-USER".to_owned()));
+    assert_eq!(commits(&plan(&lab, from_elsewhere)), confirmed);
+    lab.sim.meddle(|world| {
+        let stands = world.host_mut(&target().id()).stacks.values_mut();
+        stands.for_each(|stand| stand.edited.push("-s 192.0.2.10/32 -j ACCEPT".to_owned()));
+    });
+    assert_eq!(commits(&plan(&lab, open(|_| {}))), confirmed);
 }

@@ -234,6 +234,11 @@ fn change(want: &Desired, host: &Observed, tags: Tags, cx: &Context<'_>) -> Delt
     steps.repair |= !fields.is_empty() || matches!(cx.ground, Ground::Seen(object) if object.owner().is_none());
     let mut facts = host.facts.clone();
     facts.foreign.forget(&adopt);
+    let moves = ours.is_some_and(|ours| ours.attach.normal() != want.attach.normal());
+    if moves {
+        facts.foreign.unhook();
+    }
+    steps.careful = moves || !adopt.is_empty() || ours.is_some_and(|ours| !ours.edited.is_empty());
     let raise = ours.is_some_and(|ours| {
         let mut families = steps.end.settings.families.iter();
         families.any(|family| differences::is_shadowed(ours, &steps.end, &host.facts, *family))
@@ -295,8 +300,7 @@ impl Frame<'_, '_> {
         let waiting = Waiting::of(self.want, self.backend);
         let facts = &self.facts;
         if let Some(first) = steps.first_or_repair() {
-            let commit =
-                lockout::commit(&waiting, facts, &[&first.stage], first.adds_only && self.adopt.is_empty(), self.cx);
+            let commit = lockout::commit(&waiting, facts, &[&first.stage], first.adds_only, self.cx);
             let action = self.call(first.edit, self.adopt.clone(), commit);
             let title = if first.whole { "change" } else { "open" };
             let admits = first.admits.into_iter().collect();

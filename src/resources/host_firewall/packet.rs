@@ -244,6 +244,14 @@ impl Foreign {
         }
     }
 
+    /// Takes our chain out of wherever it is called from, as when it is to be called from elsewhere.
+    pub fn unhook(&mut self) {
+        let chains = self.ipv4.iter_mut().chain(&mut self.ipv6).map(|chain| &mut chain.rules);
+        for rules in chains.chain(self.called.values_mut()) {
+            rules.retain(|rule| rule.then != Then::Ours);
+        }
+    }
+
     fn run(&self, table: &str, rules: &[Rule], packet: &Packet, ours: Fate, depth: u8) -> Fate {
         let mut fate = Fate::FALLS;
         // What may have become of it where it has left this chain for good, by a return or a goto.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ruleset::{Addition, Edit, Mode, Origin, Removal, Rule, RuleKey, Ruleset, Settings};
+use super::ruleset::{Addition, Edit, Established, Mode, Origin, Removal, Rule, RuleKey, Ruleset, Settings};
 use super::sources::{Resolved, Told};
 use crate::model::text::Part;
 use crate::model::{AddressSet, CloudId, Link};
@@ -24,6 +24,8 @@ pub(super) struct Steps {
     pub(super) end: Ruleset,
     /// Whether the host needs a call though no rule differs.
     pub(super) repair: bool,
+    /// Whether something of ours or in our chain changes that no rule says: who gets in by that may be kept out.
+    pub(super) careful: bool,
 }
 
 /// The call that opens.
@@ -84,7 +86,8 @@ impl Steps {
         let late = late(resolved, cx);
         let alone = late.is_empty() && leaving.is_empty();
         let opened = from.clone();
-        let mut steps = Self { first: None, late, shut: Vec::new(), last: None, opened, end, repair: new };
+        let mut steps =
+            Self { first: None, late, shut: Vec::new(), last: None, opened, end, repair: new, careful: false };
         if alone {
             let whole = Edit {
                 settings: open.settings.or(close.settings),
@@ -153,8 +156,9 @@ impl Steps {
             admits: BTreeSet::new(),
         };
         let idle = self.late.is_empty() && self.shut.is_empty() && self.last.is_none();
-        let mend = (self.repair && idle).then(mends);
-        self.first.take().or(mend)
+        let mend = (self.careful || (self.repair && idle)).then(mends);
+        let first = self.first.take().or(mend);
+        first.map(|first| First { adds_only: first.adds_only && !self.careful, ..first })
     }
 }
 
@@ -184,9 +188,11 @@ pub(super) fn carry(rules: &mut Ruleset, edit: &Edit) {
 
 /// Whether an edit lets nobody less in than before. In modes that drop, a new rule closes its traffic to everyone else.
 fn opens_only(from: &Ruleset, edit: &Edit, new: bool) -> bool {
-    let mode = edit.settings.as_ref().map_or(from.settings.mode, |settings| settings.mode);
+    let settings = edit.settings.as_ref().unwrap_or(&from.settings);
+    // Answers to what the host itself began come in by connections that stand.
+    let cuts = settings.established == Established::Cut && from.settings.established == Established::Keep;
     let adds = edit.put.iter().all(|rule| from.rules.get(&rule.key).is_some_and(|there| there.traffic == rule.traffic));
-    mode == Mode::Allow || (!new && edit.settings.is_none() && adds)
+    (settings.mode == Mode::Allow && !cuts) || (!new && edit.settings.is_none() && adds)
 }
 
 /// What is wanted and does not stand: whole rules, and addresses of those that do.
