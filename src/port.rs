@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::duration::Seconds;
-use crate::model::query::Regions;
-use crate::model::{Address, CloudId, Kind, Link, Output, Region, StackName, Target};
-use crate::resources::Read;
+use crate::model::{Address, CloudId, Kind, Link, Output, Region};
 use crate::resources::registry::{Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
+
+pub use crate::resources::scope::{Scope, Wanted};
 
 /// The cloud, or the simulated world.
 pub trait Provider: Send + Sync {
@@ -73,36 +73,6 @@ pub struct ShellError {
     pub code: Option<i32>,
     /// What it wrote to standard error, or why it was not reached.
     pub detail: String,
-}
-
-/// What is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// Whose objects.
-    pub stack: StackName,
-    /// Where.
-    pub regions: BTreeSet<Region>,
-    /// Every region that is enabled for the account, beside those.
-    pub all_regions: bool,
-    /// Foreign objects that the spec names, by id or by name.
-    pub named: BTreeSet<Wanted>,
-    /// What is read beside the listings that every plan needs.
-    pub reads: BTreeSet<Read>,
-    /// Regions of which every instance is listed, whoever owns it; one that cannot be listed fails alone.
-    pub fleet: BTreeSet<Regions>,
-    /// Hosts that are read; one that cannot be reached fails alone.
-    pub hosts: BTreeMap<Address, Target>,
-}
-
-/// A foreign object that the spec names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
-    /// What kind.
-    pub kind: Kind,
-    /// Where.
-    pub region: Region,
-    /// Its id, its name, or for an address the address.
-    pub called: String,
 }
 
 /// What a call gave: outputs of the object it made or changed.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::policy::{Goal, Policy};
 use crate::plan::{self, Plan};
-use crate::port::{Class, Provider, ProviderError, Scope, Wanted};
+use crate::port::{Class, Provider, ProviderError, Scope};
 use crate::resources::snapshot::Snapshot;
 use crate::resources::stack::Stack;
 
@@ -15,19 +15,7 @@ const ROUNDS: usize = 6;
 /// What is looked at for a stack.
 #[must_use]
 pub fn scope(stack: &Stack, policy: &Policy, all_regions: bool) -> Scope {
-    let adopted = stack.resources.iter().filter_map(|(address, desired)| {
-        let called = desired.common.adopt.clone()?;
-        Some(Wanted { kind: address.kind, region: desired.common.region.clone(), called })
-    });
-    Scope {
-        stack: stack.name.clone(),
-        regions: stack.regions.clone(),
-        all_regions: all_regions || policy.goal == Goal::Destroy,
-        named: adopted.collect(),
-        reads: stack.resources.values().flat_map(|desired| desired.want.reads()).collect(),
-        fleet: stack.resources.values().flat_map(|desired| desired.want.queries()).map(|query| query.regions).collect(),
-        hosts: stack.hosts.clone(),
-    }
+    Scope::of(stack, all_regions || policy.goal == Goal::Destroy)
 }
 
 /// Observes and plans.

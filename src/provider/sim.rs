@@ -13,8 +13,6 @@ use crate::resources::registry::{Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
 use crate::resources::world::{Resolve, Trouble, World, WorldError};
 
-mod look;
-
 /// The simulated world as a provider.
 #[derive(Debug)]
 pub struct Sim {
@@ -193,7 +191,7 @@ impl Provider for Sim {
         state.counts.observe += 1;
         state.reader.stack = Some(scope.stack.clone());
         state.reader.targets.extend(scope.hosts.values().map(|target| (target.id(), target.clone())));
-        Ok(look::observe(&mut state.world, scope))
+        Ok(state.world.observe(scope))
     }
 
     async fn inquire(&self, questions: &BTreeSet<Question>) -> Result<BTreeMap<Question, Answer>, ProviderError> {

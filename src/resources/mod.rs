@@ -38,6 +38,7 @@ pub mod place;
 pub mod ports;
 mod refusal;
 pub mod registry;
+pub mod scope;
 pub mod security_group;
 pub mod shape;
 pub mod site;
@@ -310,7 +311,8 @@ pub struct ImageQuery {
 }
 
 /// Something that is read only where somebody needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Read {
     /// VPCs, for who does not simply live in the default one: which that is, its subnets tell.
     Vpcs,

@@ -22,6 +22,7 @@ mod doors;
 mod error;
 mod file;
 mod hosts;
+mod look;
 mod place;
 mod region;
 #[cfg(test)]

@@ -2,16 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::World;
 use crate::model::query::Regions;
 use crate::model::{CloudId, Region, StackName, Target, tags};
-use crate::port::{Scope, Wanted};
 use crate::resources::Read;
 use crate::resources::registry::Object;
+use crate::resources::scope::{Scope, Wanted};
 use crate::resources::snapshot::{Fleet, Snapshot, Unseen};
-use crate::resources::world::World;
 
-/// Lists what a scope asks for.
-pub(super) fn observe(world: &mut World, scope: &Scope) -> Snapshot {
+impl World {
+    /// Lists what a scope asks for.
+    pub fn observe(&mut self, scope: &Scope) -> Snapshot {
+        observe(self, scope)
+    }
+}
+
+fn observe(world: &mut World, scope: &Scope) -> Snapshot {
     let mut regions = scope.regions.clone();
     regions.extend(scope.named.iter().map(|wanted| wanted.region.clone()));
     if scope.all_regions {
