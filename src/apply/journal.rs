@@ -71,7 +71,7 @@ pub enum What<'a> {
 impl<'a> Entry<'a> {
     /// A step is about to begin.
     #[must_use]
-    pub const fn started(step: &'a Step) -> Self {
+    pub fn started(step: &'a Step) -> Self {
         Self::of(step, What::Started { call: &step.call, before: step.seen.as_ref() })
     }
 
@@ -90,8 +90,8 @@ impl<'a> Entry<'a> {
         Self::of(step, what)
     }
 
-    const fn of(step: &'a Step, what: What<'a>) -> Self {
-        Self { format_version: FORMAT_VERSION, step: step.id.0 + 1, title: step.title, what }
+    fn of(step: &'a Step, what: What<'a>) -> Self {
+        Self { format_version: FORMAT_VERSION, step: step.id.0 + 1, title: &step.title, what }
     }
 }
 

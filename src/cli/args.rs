@@ -77,7 +77,7 @@ pub struct WorldArgs {
 }
 
 /// What a plan is restricted to, and what is accepted.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct PolicyArgs {
     /// Only this address, with what it needs and what its change reaches (may be repeated)
@@ -110,7 +110,7 @@ pub struct PolicyArgs {
 }
 
 /// Which risks are accepted.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct RiskArgs {
     /// Accept a risk that is refused otherwise (may be repeated)
     #[arg(long, value_enum, value_name = "RISK")]
@@ -139,6 +139,9 @@ pub struct ConsentArgs {
     /// Do not ask; accepts impacts up to downtime
     #[arg(long)]
     pub yes: bool,
+    /// Do not ask, and carry out the plan of this hash and no other, whatever its impact
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub expect: Option<String>,
     /// The worst impact that is accepted
     #[arg(long, value_enum, value_name = "IMPACT")]
     pub max_impact: Option<MaxImpact>,
@@ -148,6 +151,15 @@ pub struct ConsentArgs {
     /// Where the journal of calls is kept [default: the state directory, or beside the world file]
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
+}
+
+/// The hash of a plan: 64 hexadecimal digits, as every rendering prints them.
+fn hash(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err("a plan's hash has 64 hexadecimal digits, as `plan` and `show` print them".to_owned())
 }
 
 /// The worst impact that is accepted.
@@ -253,7 +265,7 @@ pub struct Plan {
     /// Plan against a snapshot that `observe --format json` wrote, offline
     #[arg(long, value_name = "FILE", conflicts_with_all = ["world", "profile", "all_regions"])]
     pub snapshot: Option<PathBuf>,
-    /// Keep the plan in FILE too, as JSON
+    /// Keep the plan in FILE too, as JSON, for `show` and `apply`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// The form of the plan
@@ -278,9 +290,13 @@ pub struct Show {
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// Which spec
-    #[command(flatten)]
-    pub spec: SpecArgs,
+    /// TOML or JSON files, or directories of them, merged in this order; or one plan that `plan --out` kept
+    #[arg(value_name = "SPEC... | PLANFILE", required = true)]
+    pub specs: Vec<PathBuf>,
+    /// Beside a kept plan: the spec it was made from, for secrets, which no plan holds, and for a second look when it is
+    /// applied (may be repeated)
+    #[arg(long, value_name = "SPEC")]
+    pub spec: Vec<PathBuf>,
     /// Which world
     #[command(flatten)]
     pub world: WorldArgs,

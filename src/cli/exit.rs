@@ -13,6 +13,8 @@ pub enum Exit {
     Pending,
     /// Refused: protected, impact, a twin, another origin, a foreign holder, a guard.
     Refused,
+    /// The kept plan no longer fits the world or its spec, or it is not the plan that was expected; nothing was changed.
+    Stale,
     /// Applied in part.
     Partial,
     /// Applied, yet the next plan is not empty or could not be made.
@@ -36,6 +38,7 @@ impl Exit {
             Self::Error => 1,
             Self::Pending => 2,
             Self::Refused => 3,
+            Self::Stale => 4,
             Self::Partial => 5,
             Self::NotConverged => 6,
             Self::Declined => 7,

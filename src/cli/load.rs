@@ -1,6 +1,9 @@
 //! From paths on the command line to a stack, with every problem of the spec on standard error.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
 
 use super::args::WorldArgs;
 use super::console::Console;
@@ -8,7 +11,7 @@ use super::exit::Exit;
 use super::files::Disk;
 use super::world;
 use crate::diagnostic::Diagnostics;
-use crate::model::{Region, Target};
+use crate::model::{Address, Region, Target};
 use crate::report::problems;
 use crate::report::style::Style;
 use crate::resources::stack::Stack;
@@ -40,7 +43,7 @@ pub struct Loaded {
 pub fn read(paths: &[PathBuf], region: Option<Region>, console: &Console) -> Result<Loaded, Exit> {
     let (sources, disk) = Disk::read(paths).map_err(|error| console.error(&error.message, error.hint.as_deref()))?;
     if let Some(plan) = sources.iter().find(|source| is_plan(source)) {
-        let hint = "`show` and `graph` read kept plans; plans and applies are made from specs";
+        let hint = "`show` and `graph` read a kept plan, and `apply` carries out one alone, with `--spec` beside it";
         return Err(console.error(&format!("`{}` is a kept plan, not a spec", plan.path), Some(hint)));
     }
     let (stack, problems) = spec::load(&sources, &Inputs { files: &disk, environment: &Variables, region });
@@ -61,24 +64,56 @@ pub fn is_plan(source: &Source) -> bool {
 /// # Errors
 /// When the spec is wrong.
 pub async fn stack(paths: &[PathBuf], world: &WorldArgs, console: &Console) -> Result<Stack, Exit> {
+    Ok(specified(paths, world, console).await?.stack)
+}
+
+/// A stack, and what tells the texts it was read from apart from others.
+#[derive(Debug)]
+pub struct Specified {
+    /// The stack.
+    pub stack: Stack,
+    /// SHA-256 over the texts of the spec's files in their order, in hexadecimal.
+    pub digest: String,
+}
+
+/// As [`stack`], with the digest of what was read.
+///
+/// # Errors
+/// As [`stack`].
+pub async fn specified(paths: &[PathBuf], world: &WorldArgs, console: &Console) -> Result<Specified, Exit> {
     let mut loaded = read(paths, world::ambient_region(), console)?;
     if loaded.problems.iter().any(|problem| problem.code == spec::NO_REGION)
         && let Some(region) = world::configured_region(world).await
     {
         loaded = read(paths, Some(region), console)?;
     }
+    let digest = digest(&loaded.sources);
     let stack = checked(loaded, console)?;
-    check_commands(&stack, world, console)?;
-    Ok(stack)
+    check_commands(&stack.hosts, world, console)?;
+    Ok(Specified { stack, digest })
+}
+
+fn digest(sources: &[Source]) -> String {
+    let mut hash = Sha256::new();
+    for source in sources {
+        // The length keeps two files apart from one of both.
+        hash.update(source.text.len().to_string());
+        hash.update([0]);
+        hash.update(&source.text);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Refuses to run what a spec says, unless the command line allows it. In a simulated world nothing runs.
-fn check_commands(stack: &Stack, world: &WorldArgs, console: &Console) -> Result<(), Exit> {
+///
+/// # Errors
+/// [`Exit::Usage`], where one would have to run.
+pub fn check_commands(hosts: &BTreeMap<Address, Target>, world: &WorldArgs, console: &Console) -> Result<(), Exit> {
     if world.allow_command || world.world.is_some() {
         return Ok(());
     }
     let command = |target: &Target| matches!(target, Target::Command { .. });
-    let Some((address, target)) = stack.hosts.iter().find(|(_, target)| command(target)) else { return Ok(()) };
+    let Some((address, target)) = hosts.iter().find(|(_, target)| command(target)) else { return Ok(()) };
     let message = format!("`{address}` is reached by running `{target}`, and a spec is input, not code");
     console.complain(&message, Some("if you trust the spec as you trust a script: --allow-command"));
     Err(Exit::Usage)

@@ -14,6 +14,7 @@ pub mod files;
 pub mod firewall;
 pub mod forget;
 pub mod journal;
+pub mod kept;
 pub mod load;
 pub mod observe;
 pub mod plan;

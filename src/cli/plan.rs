@@ -1,19 +1,21 @@
 //! `plan`, `show` and `graph`: what would be done.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use super::args::{Graph, GraphFormat, Plan, PlanForm, PlanFormat, PolicyArgs, Show};
 use super::console::Console;
 use super::exit::Exit;
+use super::load::Specified;
 use super::policy::{policy, unknown_addresses, unknown_targets};
-use super::{load, session, world};
+use super::session::Asked;
+use super::{kept, load, session, world};
 use crate::model::{Address, Region};
 use crate::plan::policy::Goal;
-use crate::report::document::{self, PlanDoc, World};
+use crate::report::document::{self, PlanDoc};
 use crate::report::{edges, markdown, snapshot, terminal};
 use crate::resources::stack::Stack;
-use crate::spec::{Format, Source};
 
 /// Runs `plan`.
 ///
@@ -21,14 +23,12 @@ use crate::spec::{Format, Source};
 /// The exit that says what went wrong.
 pub async fn run(args: &Plan, console: &Console) -> Result<Exit, Exit> {
     check_form(args.form, console)?;
-    let (plan, name) = match &args.snapshot {
+    let (plan, doc) = match &args.snapshot {
         Some(path) => offline(args, path, console)?,
-        None => (online(args, console).await?, world::name(&args.world)),
+        None => online(args, console).await?,
     };
-    let doc = document::document(&plan, name);
     if let Some(path) = &args.out {
-        let text = format!("{}\n", json(&doc));
-        fs::write(path, text).map_err(|why| {
+        keep(path, &doc).map_err(|why| {
             console.error(&format!("the plan cannot be written to `{}`: {why}", path.display()), None)
         })?;
     }
@@ -40,20 +40,33 @@ pub async fn run(args: &Plan, console: &Console) -> Result<Exit, Exit> {
     })
 }
 
-async fn online(args: &Plan, console: &Console) -> Result<crate::plan::Plan, Exit> {
-    let stack = load::stack(&args.spec.specs, &args.world, console).await?;
+/// Keeps a plan whole or not at all, for its owner alone: it shows addresses and user data.
+fn keep(path: &Path, doc: &PlanDoc) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(doc.text().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+async fn online(args: &Plan, console: &Console) -> Result<(crate::plan::Plan, PlanDoc), Exit> {
+    let Specified { stack, digest } = load::specified(&args.spec.specs, &args.world, console).await?;
     check_addresses(&args.policy, &stack, console)?;
     let place = world::open(&args.world, &stack, 16, console).await?;
     let policy = policy(&args.policy, Goal::Converge);
-    let (plan, _) = session::plan_for(&stack, &policy, args.policy.all_regions, &place)
+    let (plan, snapshot) = session::plan_for(&stack, &policy, args.policy.all_regions, &place)
         .await
         .map_err(|error| console.provider_error(&error))?;
     check_targets(&args.policy, &stack, &plan, console)?;
-    Ok(plan)
+    let asked = Asked { policy: &policy, today: args.policy.today, all_regions: args.policy.all_regions };
+    let basis = session::basis(&plan, &stack, &snapshot, &digest, &asked);
+    let doc = document::document(&plan, world::name(&args.world)).sealed(Some(basis));
+    Ok((plan, doc))
 }
 
 /// Plans against a snapshot in a file: nothing can be asked beyond it.
-fn offline(args: &Plan, path: &Path, console: &Console) -> Result<(crate::plan::Plan, World), Exit> {
+fn offline(args: &Plan, path: &Path, console: &Console) -> Result<(crate::plan::Plan, PlanDoc), Exit> {
     let text = fs::read_to_string(path)
         .map_err(|why| console.error(&format!("`{}` cannot be read: {why}", path.display()), None))?;
     let doc: snapshot::SnapshotDoc = serde_json::from_str(&text).map_err(|why| {
@@ -76,7 +89,8 @@ fn offline(args: &Plan, path: &Path, console: &Console) -> Result<(crate::plan::
             plan.questions().len()
         ));
     }
-    Ok((plan, doc.world))
+    let doc = document::document(&plan, doc.world).sealed(None);
+    Ok((plan, doc))
 }
 
 /// Refuses addresses that name nothing.
@@ -128,7 +142,7 @@ fn check_form(form: PlanForm, console: &Console) -> Result<(), Exit> {
 fn show_document(doc: &PlanDoc, form: PlanForm, console: &Console) {
     console.result(&match form.format {
         PlanFormat::Text => terminal::plan(doc, console.style()),
-        PlanFormat::Json => format!("{}\n", json(doc)),
+        PlanFormat::Json => doc.text(),
         PlanFormat::Markdown => markdown::plan(doc, form.budget.unwrap_or(markdown::BUDGET)),
     });
 }
@@ -139,33 +153,19 @@ pub fn json<T: serde::Serialize>(doc: &T) -> String {
     serde_json::to_string_pretty(doc).unwrap_or_default()
 }
 
-/// Reads a file that `plan --out` wrote.
-///
-/// # Errors
-/// When it is none, or of a later version.
-fn read_document(path: &Path, console: &Console) -> Result<PlanDoc, Exit> {
-    let text = fs::read_to_string(path)
-        .map_err(|why| console.error(&format!("`{}` cannot be read: {why}", path.display()), None))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|why| not_a_plan(path, &why, console))?;
-    let version = value.get("format_version").and_then(serde_json::Value::as_u64);
-    if version.is_some_and(|version| version > u64::from(document::FORMAT_VERSION)) {
-        let hint = "use the version of portcullis that made it, or a later one";
-        return Err(console.error(&format!("`{}` was made by a later portcullis", path.display()), Some(hint)));
-    }
-    serde_json::from_value(value).map_err(|why| not_a_plan(path, &why, console))
-}
-
-fn not_a_plan(path: &Path, why: &serde_json::Error, console: &Console) -> Exit {
-    console.error(&format!("`{}` is no plan: {why}", path.display()), Some("a plan is what `plan --out FILE` keeps"))
-}
-
 /// Runs `show`.
 ///
 /// # Errors
 /// The exit that says what went wrong.
 pub fn show(args: &Show, console: &Console) -> Result<Exit, Exit> {
     check_form(args.form, console)?;
-    let doc = read_document(&args.file, console)?;
+    let (doc, whole) = kept::read(&args.file, console)?;
+    if !whole && doc.hash.is_some() {
+        console.talk(&format!(
+            "warning: `{}` was changed after it was written, and cannot be applied",
+            args.file.display()
+        ));
+    }
     show_document(&doc, args.form, console);
     Ok(Exit::Done)
 }
@@ -176,7 +176,7 @@ pub fn show(args: &Show, console: &Console) -> Result<Exit, Exit> {
 /// The exit that says what went wrong.
 pub async fn graph(args: &Graph, console: &Console) -> Result<Exit, Exit> {
     let doc = match args.spec.specs.as_slice() {
-        [file] if is_plan(file) => read_document(file, console)?,
+        [file] if kept::is_plan(file) => kept::read(file, console)?.0,
         specs => {
             let stack = load::stack(specs, &args.world, console).await?;
             let place = world::open(&args.world, &stack, 16, console).await?;
@@ -193,12 +193,4 @@ pub async fn graph(args: &Graph, console: &Console) -> Result<Exit, Exit> {
         GraphFormat::Text => edges::text(&doc),
     });
     Ok(Exit::Done)
-}
-
-/// Whether a file is a kept plan rather than a spec.
-fn is_plan(path: &Path) -> bool {
-    let toml = path.extension().is_some_and(|ending| ending == "toml");
-    let text = if toml { None } else { fs::read_to_string(path).ok() };
-    let source = |text| Source { path: path.display().to_string(), text, format: Format::Json };
-    text.is_some_and(|text| load::is_plan(&source(text)))
 }

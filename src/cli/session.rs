@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::policy::{Goal, Policy};
+use crate::plan::policy::{Goal, Options, Policy};
+use crate::plan::reads::Reads;
 use crate::plan::{self, Plan};
 use crate::port::{Class, Provider, ProviderError, Scope};
+use crate::report::document::Basis;
 use crate::resources::snapshot::Snapshot;
 use crate::resources::stack::Stack;
 
@@ -18,6 +20,42 @@ pub fn scope(stack: &Stack, policy: &Policy, all_regions: bool) -> Scope {
     Scope::of(stack, all_regions || policy.goal == Goal::Destroy)
 }
 
+/// Looks at everything of a scope.
+///
+/// # Errors
+/// When one of its regions could not be observed.
+pub async fn observe<P: Provider>(scope: &Scope, world: &P) -> Result<Snapshot, ProviderError> {
+    let snapshot = world.observe(scope).await?;
+    if let Some(unseen) = snapshot.unseen.iter().find(|unseen| scope.regions.contains(&unseen.region)) {
+        let doing = format!("observing {}", unseen.region);
+        let hint = "nothing is planned where something cannot be seen: try again, or take the region out of the spec";
+        return Err(ProviderError::new(Class::Denied, doing, unseen.why.clone()).hint(hint));
+    }
+    Ok(snapshot)
+}
+
+/// What a plan stands on, to be kept with it.
+#[must_use]
+pub fn basis(plan: &Plan, stack: &Stack, snapshot: &Snapshot, digest: &str, asked: &Asked<'_>) -> Basis {
+    Basis {
+        spec: digest.to_owned(),
+        options: Options::of(asked.policy, asked.today),
+        scope: scope(stack, asked.policy, asked.all_regions),
+        reads: Reads::of(plan, stack, snapshot),
+    }
+}
+
+/// What was asked of the planner.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The day, where one was named.
+    pub today: Option<jiff::civil::Date>,
+    /// Whether every enabled region was looked at.
+    pub all_regions: bool,
+}
+
 /// Observes and plans.
 ///
 /// # Errors
@@ -28,12 +66,7 @@ pub async fn plan_for<P: Provider>(
     all_regions: bool,
     world: &P,
 ) -> Result<(Plan, Snapshot), ProviderError> {
-    let mut snapshot = world.observe(&scope(stack, policy, all_regions)).await?;
-    if let Some(unseen) = snapshot.unseen.iter().find(|unseen| stack.regions.contains(&unseen.region)) {
-        let doing = format!("observing {}", unseen.region);
-        let hint = "nothing is planned where something cannot be seen: try again, or take the region out of the spec";
-        return Err(ProviderError::new(Class::Denied, doing, unseen.why.clone()).hint(hint));
-    }
+    let mut snapshot = observe(&scope(stack, policy, all_regions), world).await?;
     let policy =
         Policy { account: snapshot.account.as_ref().map(ToString::to_string).unwrap_or_default(), ..policy.clone() };
     let mut plan = plan::plan(stack, &snapshot, &policy);

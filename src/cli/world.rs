@@ -42,13 +42,27 @@ pub async fn configured_region(_: &WorldArgs) -> Option<Region> {
 /// # Errors
 /// When it cannot be opened; it is said on the console.
 pub async fn open(args: &WorldArgs, stack: &Stack, parallelism: usize, console: &Console) -> Result<Place, Exit> {
+    open_where(args, stack, needs_cloud(stack), parallelism, console).await
+}
+
+/// As [`open`], where it is known otherwise whether anything is in the cloud.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_where(
+    args: &WorldArgs,
+    stack: &Stack,
+    cloud: bool,
+    parallelism: usize,
+    console: &Console,
+) -> Result<Place, Exit> {
     match &args.world {
         Some(path) => Sim::open(path).map(Place::Simulated).map_err(|error| {
             let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
             let hint = "a world file is JSON; `portcullis schema world` describes it";
             console.error(&format!("{error}{why}"), Some(hint))
         }),
-        None => real(args, stack, parallelism, console).await.map(Place::Real),
+        None => real(args, stack, cloud, parallelism, console).await.map(Place::Real),
     }
 }
 
@@ -59,15 +73,21 @@ fn needs_cloud(stack: &Stack) -> bool {
 }
 
 #[cfg(feature = "aws")]
-async fn real(args: &WorldArgs, stack: &Stack, parallelism: usize, console: &Console) -> Result<Real, Exit> {
-    let cloud = if needs_cloud(stack) { Some(Box::new(aws(args, stack, parallelism, console).await?)) } else { None };
+async fn real(
+    args: &WorldArgs,
+    stack: &Stack,
+    cloud: bool,
+    parallelism: usize,
+    console: &Console,
+) -> Result<Real, Exit> {
+    let cloud = if cloud { Some(Box::new(aws(args, stack, parallelism, console).await?)) } else { None };
     Ok(Real { cloud, hosts: hosts(args, stack, console) })
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "it waits where there is AWS to connect to")]
-async fn real(args: &WorldArgs, stack: &Stack, _: usize, console: &Console) -> Result<Real, Exit> {
-    if needs_cloud(stack) {
+async fn real(args: &WorldArgs, stack: &Stack, cloud: bool, _: usize, console: &Console) -> Result<Real, Exit> {
+    if cloud {
         return Err(without_aws(console));
     }
     Ok(Real { hosts: hosts(args, stack, console) })

@@ -8,6 +8,7 @@
 //! [`roll`] wraps interruptions and gives members their turns, [`look`] reads again what others change, [`link`] and
 //! [`reach`] and [`doors`] put them in order, [`graph`] proves that the order exists, [`audit`] looks at the result once more.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::model::{AccountId, Address, Region, StackName};
@@ -27,11 +28,13 @@ mod look;
 mod lookup;
 pub mod policy;
 mod reach;
+pub mod reads;
 mod ripple;
 mod roll;
 mod select;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 pub use change::{Change, LeftOver, Verb};
 pub use graph::{Because, Edge, Graph, StepId};
@@ -44,7 +47,7 @@ pub struct Step {
     /// Its number.
     pub id: StepId,
     /// What it does, in words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Whom or what of the object it is about, in words; mostly nothing.
     pub about: String,
     /// When in the order of things.
@@ -126,7 +129,7 @@ fn steps(batches: Vec<change::Batch<'_>>) -> Vec<Step> {
         for draft in batch.drafts {
             steps.push(Step {
                 id: StepId(steps.len()),
-                title: draft.title,
+                title: Cow::Borrowed(draft.title),
                 about: draft.about,
                 wave: draft.wave,
                 seen: batch.object.filter(|_| draft.action.rechecks()).cloned(),

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Address;
 use crate::resources::Accepted;
@@ -63,6 +65,81 @@ pub enum Consent {
     Withheld,
     /// Said on the command line.
     Given,
+}
+
+/// What of a policy was asked for, and so is written down with a plan: neither the moment nor the account.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// The day that was named, as `2026-03-01`; absent where it was the day on which the plan was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub today: Option<String>,
+    /// Whether orphans are let alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_prune: bool,
+    /// Only these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub targets: BTreeSet<Address>,
+    /// Not these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub excludes: BTreeSet<Address>,
+    /// Another object, though nothing differs.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub replaces: BTreeSet<Address>,
+    /// Whether what has no bulk API was read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub verify: bool,
+    /// Whether a moment's exposure is accepted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exposure: bool,
+    /// Which risks of host firewalls are accepted.
+    pub accepted: Accepted,
+    /// Whether everything of the stack may go though the spec shares nothing with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replace_stack: bool,
+}
+
+impl Options {
+    /// What a policy asks for; with the day where one was named.
+    #[must_use]
+    pub fn of(policy: &Policy, today: Option<Date>) -> Self {
+        Self {
+            today: today.map(|day| day.to_string()),
+            no_prune: policy.orphans == Orphans::Leave,
+            targets: policy.targets.clone(),
+            excludes: policy.excludes.clone(),
+            replaces: policy.replaces.clone(),
+            verify: policy.verify,
+            exposure: policy.exposure == Consent::Given,
+            accepted: policy.accepted,
+            replace_stack: policy.replace_stack == Consent::Given,
+        }
+    }
+
+    /// The policy that asks for this at a moment, or on the day that was named.
+    ///
+    /// # Errors
+    /// When that is no day.
+    pub fn policy(&self, goal: Goal, now: Timestamp) -> Result<Policy, String> {
+        let consent = |given: bool| if given { Consent::Given } else { Consent::Withheld };
+        let plain = match &self.today {
+            Some(day) => Policy::on(day.parse().map_err(|_| format!("`{day}` is no day"))?),
+            None => Policy { now, ..Policy::on(now.to_zoned(TimeZone::UTC).date()) },
+        };
+        Ok(Policy {
+            goal,
+            orphans: if self.no_prune { Orphans::Leave } else { Orphans::Prune },
+            targets: self.targets.clone(),
+            excludes: self.excludes.clone(),
+            replaces: self.replaces.clone(),
+            verify: self.verify,
+            exposure: consent(self.exposure),
+            accepted: self.accepted,
+            replace_stack: consent(self.replace_stack),
+            ..plain
+        })
+    }
 }
 
 impl Policy {

@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::model::duration::Seconds;
 use crate::model::{AccountId, Address, CloudId, Region, StackName};
-use crate::plan::policy::Goal;
+use crate::plan::policy::{Goal, Options};
+use crate::plan::reads::Reads;
 use crate::plan::{Because, Change, LeftOver, Plan, Roll, StepId, Verb};
+use crate::resources::scope::Scope;
 use crate::resources::snapshot::Unseen;
 use crate::resources::{Field, Impact, Note, Refusal, Wave};
 
 /// The version of the document. Readers refuse a higher one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A plan for readers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +24,9 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct PlanDoc {
     /// The version of this document.
     pub format_version: u32,
+    /// SHA-256 over everything else in this document, in hexadecimal: who approves it approves this plan and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
     /// The tool that made it.
     pub tool_version: String,
     /// Whether it is about the simulated world or about AWS. A plan of the one is never applied to the other.
@@ -58,6 +65,23 @@ pub struct PlanDoc {
     pub unseen: Vec<Unseen>,
     /// The calls, with what each waits for.
     pub steps: Vec<StepDoc>,
+    /// What it stands on. Without it a plan can be read and not be applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+}
+
+/// What a plan stands on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basis {
+    /// SHA-256 over the texts of the spec's files, in hexadecimal.
+    pub spec: String,
+    /// What was asked of the planner.
+    pub options: Options,
+    /// What was looked at.
+    pub scope: Scope,
+    /// What was found there, as far as the plan depends on it.
+    pub reads: Reads,
 }
 
 /// Which world a plan is about.
@@ -187,6 +211,12 @@ pub struct StepDoc {
     pub on: Option<CloudId>,
     /// The call, by kind and name. What nobody may see is left out.
     pub call: serde_json::Value,
+    /// How long it may wait, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Seconds>,
+    /// Whether its object is read once more before it, and must be as the plan saw it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rereads: bool,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<WaitDoc>,
@@ -210,6 +240,7 @@ pub fn document(plan: &Plan, world: World) -> PlanDoc {
     let changed = plan.changes().iter().filter(|change| change.verb != Verb::NoOp);
     PlanDoc {
         format_version: FORMAT_VERSION,
+        hash: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         world,
         goal: match plan.goal() {
@@ -230,6 +261,55 @@ pub fn document(plan: &Plan, world: World) -> PlanDoc {
         retained: plan.retained().to_vec(),
         unseen: plan.unseen().to_vec(),
         steps: steps(plan),
+        basis: None,
+    }
+}
+
+impl PlanDoc {
+    /// The same with what it stands on, and with its hash.
+    #[must_use]
+    pub fn sealed(mut self, basis: Option<Basis>) -> Self {
+        self.basis = basis;
+        self.hash = None;
+        self.hash = Some(self.digest());
+        self
+    }
+
+    /// Whether the hash is that of the rest.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let bare = Self { hash: None, ..self.clone() };
+        self.hash.as_ref().is_some_and(|hash| *hash == bare.digest())
+    }
+
+    /// The document as a file keeps it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        // Documents are plain text and numbers with text keys, which always can be written.
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        format!("{text}\n")
+    }
+
+    /// SHA-256 over the whole document, in hexadecimal.
+    fn digest(&self) -> String {
+        let mut hash = Hashing(Sha256::new());
+        // A hasher takes everything, and a plan is plain text and numbers.
+        let _ = serde_json::to_writer(&mut hash, self);
+        hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A hash that is written to, so that a large plan is not held twice.
+struct Hashing(Sha256);
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -287,7 +367,7 @@ fn steps(plan: &Plan) -> Vec<StepDoc> {
         .iter()
         .map(|step| StepDoc {
             step: number(step.id),
-            title: step.title.to_owned(),
+            title: step.title.to_string(),
             about: step.about.clone(),
             address: step.call.at.clone(),
             region: step.call.region.clone(),
@@ -295,6 +375,8 @@ fn steps(plan: &Plan) -> Vec<StepDoc> {
             on: step.call.on.clone(),
             // An action is plain text and numbers, which always can be written.
             call: serde_json::to_value(&step.call.action).unwrap_or_default(),
+            timeout: Some(step.call.timeout),
+            rereads: step.seen.is_some(),
             after: Vec::new(),
         })
         .collect();

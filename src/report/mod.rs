@@ -7,6 +7,7 @@ pub mod edges;
 pub mod markdown;
 pub mod outcome;
 pub mod problems;
+pub mod restore;
 pub mod snapshot;
 pub mod style;
 pub mod terminal;

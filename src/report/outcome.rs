@@ -29,6 +29,12 @@ pub struct OutcomeDoc {
     /// Whether a plan made afterwards is empty; absent when none could be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
+    /// The plan's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Whether a kept plan was applied without its spec, so that no plan could be made afterwards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_spec: bool,
     /// Every step.
     pub steps: Vec<StepOutcomeDoc>,
 }
@@ -97,10 +103,12 @@ pub fn document(plan: &Plan, outcome: &Outcome, world: World, converged: Option<
         world,
         stack: plan.stack().clone(),
         converged,
+        plan: None,
+        without_spec: false,
         steps: steps
             .map(|(step, outcome)| StepOutcomeDoc {
                 step: number(step.id),
-                title: step.title.to_owned(),
+                title: step.title.to_string(),
                 about: step.about.clone(),
                 address: step.call.at.clone(),
                 region: step.call.region.clone(),
@@ -197,6 +205,9 @@ pub fn terminal(doc: &OutcomeDoc, style: Style) -> String {
         let text = match doc.converged {
             Some(true) => format!("Applied: {calls}. A second plan is empty."),
             Some(false) => format!("Applied: {calls}, but a second plan is not empty: run `plan` to see why."),
+            None if doc.without_spec => {
+                format!("Applied: {calls}. No second plan was made: `--spec` names what to compare with.")
+            }
             None => format!("Applied: {calls}. No second plan could be made."),
         };
         out.push_str(&style.paint(Ink::Strong, &text));

@@ -222,6 +222,9 @@ impl Page {
         let sums = sums(doc);
         let sums = self.style.paint(Ink::Strong, &sums);
         self.line(&sums);
+        if let Some(hash) = &doc.hash {
+            self.line(&format!("plan {hash}"));
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::registry::Object;
 use super::snapshot::{Answer, Facts, Fleet, Question};
@@ -67,7 +69,8 @@ pub enum Ground<'a> {
 
 /// Which risks the operator accepts.
 #[expect(clippy::struct_excessive_bools, reason = "each is a consent of its own")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Accepted {
     /// Whoever carries out the plan may be locked out.
     pub lockout: bool,

@@ -64,7 +64,7 @@ pub trait Resource {
     /// What the spec wants, in normal form.
     type Desired;
     /// What was listed, in normal form.
-    type Observed;
+    type Observed: Clone;
     /// One provider call, as data.
     type Action;
 
@@ -226,6 +226,17 @@ pub trait Resource {
     /// Why an action must not be carried out on the object as it is now, when the plan saw `seen`. Ownership is checked by
     /// the caller.
     fn stale(action: &Self::Action, seen: &Self::Observed, now: &Self::Observed) -> Option<String>;
+
+    /// The object without what changes by itself: what a plan that stands on it must find again.
+    fn settled(have: &Self::Observed) -> Self::Observed {
+        have.clone()
+    }
+
+    /// Whether an action was read from a place that leaves secrets out, and lacks one.
+    #[must_use]
+    fn withholds_secret(_: &Self::Action) -> bool {
+        false
+    }
 
     /// What will become of the object, in one line for people.
     fn summary(want: &Self::Desired) -> String;

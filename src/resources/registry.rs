@@ -29,7 +29,7 @@ macro_rules! kinds {
         }
 
         /// One provider call, by kind.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Action {
             $(#[doc = concat!("On a `", stringify!($column), "`.")] $variant(<$column::$marker as Resource>::Action),)*
@@ -255,6 +255,15 @@ macro_rules! kinds {
                 match &self.body { $(Body::$variant(body) => $column::$marker::occupies(&self.seen(body)),)* }
             }
 
+            /// The object without what changes by itself.
+            #[must_use]
+            pub fn settled(&self) -> Self {
+                let body = match &self.body {
+                    $(Body::$variant(body) => Body::$variant($column::$marker::settled(body)),)*
+                };
+                Self { id: self.id.clone(), region: self.region.clone(), tags: self.tags.clone(), body }
+            }
+
             /// Whether an `adopt` clause names it.
             #[must_use]
             pub fn is_called(&self, adopt: &str) -> bool {
@@ -292,6 +301,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn rechecks(&self) -> bool {
                 match self { $(Self::$variant(action) => $column::$marker::rechecks(action),)* }
+            }
+
+            /// Whether it was read from a place that leaves secrets out, and lacks one.
+            #[must_use]
+            pub fn withholds_secret(&self) -> bool {
+                match self { $(Self::$variant(action) => $column::$marker::withholds_secret(action),)* }
             }
 
             /// What must exist before it.

@@ -10,7 +10,8 @@ use super::registry::Object;
 use super::{Choice, ImageQuery};
 use crate::model::id::{ImageId, SubnetId, VpcId, ZoneName};
 use crate::model::net::Cidr;
-use crate::model::{AccountId, CloudId, Kind, Region, Tags};
+use crate::model::query::AddressOf;
+use crate::model::{AccountId, CloudId, Kind, Query, Region, Tags};
 
 /// The world as listed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +85,24 @@ pub struct Machine {
     pub ipv6: Vec<Ipv6Addr>,
 }
 
+impl Machine {
+    /// Whether a query asks for it.
+    #[must_use]
+    pub fn fits(&self, query: &Query) -> bool {
+        query.states.contains(&self.state) && query.tags.iter().all(|(key, value)| self.tags.get(key) == Some(value))
+    }
+
+    /// Those of its addresses.
+    #[must_use]
+    pub fn addresses(&self, which: AddressOf) -> Vec<IpAddr> {
+        match which {
+            AddressOf::Public => self.public.into_iter().map(IpAddr::from).collect(),
+            AddressOf::Private => self.private.into_iter().map(IpAddr::from).collect(),
+            AddressOf::Ipv6 => self.ipv6.iter().copied().map(IpAddr::from).collect(),
+        }
+    }
+}
+
 /// A region's network, as far as planning needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -137,7 +156,8 @@ pub struct Subnet {
 }
 
 /// A question that goes beyond the listings: asked only when a plan depends on it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Question {
     /// Who keeps this object from going, foreign holders too.
     Holders {
@@ -197,7 +217,8 @@ pub enum Question {
 }
 
 /// What was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// Who holds it.
     Holders(Vec<Holder>),
@@ -214,7 +235,8 @@ pub enum Answer {
 }
 
 /// Something that keeps an object from going.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Holder {
     /// Its id: an interface, an instance, or the group whose rule names it.
     pub id: CloudId,
@@ -254,7 +276,8 @@ impl Image {
 }
 
 /// An instance type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct InstanceType {
     /// Whether it has disks that a stop wipes.
     pub instance_store: bool,

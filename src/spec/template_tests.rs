@@ -15,7 +15,7 @@ fn rendered(template: &str) -> String {
     let Want::Instance(want) = &stack.resources[&address("instance.web-1")].want else { panic!() };
     match &want.user_data.as_ref().unwrap().body {
         Body::Text(text) => text.preview(),
-        Body::Bytes(_) => panic!(),
+        Body::Bytes(_) | Body::Withheld(_) => panic!(),
     }
 }
 

@@ -22,6 +22,7 @@ mod examples;
 mod faults;
 #[cfg(feature = "aws")]
 mod fields;
+mod kept;
 mod kernel;
 mod layering;
 #[cfg(feature = "aws")]

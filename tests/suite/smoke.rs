@@ -47,7 +47,10 @@ fn each_ending_has_its_code() {
     assert_eq!(code(&run(&["plan", "spec.toml", "--target", "instance.nobody"])), 64);
     assert_eq!(code(&run(&["plan", "spec.toml", "--target", "instance.web", "--out", "plan.json"])), 0);
     assert_eq!(code(&portcullis(&here, &["show", "plan.json"])), 0);
-    assert_eq!(code(&run(&["apply", "plan.json", "--yes"])), 1, "a kept plan is not a spec");
+    assert_eq!(code(&run(&["plan", "plan.json"])), 1, "a kept plan is not a spec");
+    assert_eq!(code(&run(&["apply", "plan.json", "--yes"])), 0);
+    assert_eq!(code(&run(&["apply", "plan.json", "--yes"])), 4, "it was applied already");
+    assert_eq!(code(&run(&["destroy", "spec.toml", "--yes"])), 0);
     assert_eq!(code(&portcullis(&here, &["--version"])), 0);
     assert_eq!(code(&portcullis(&here, &["--help"])), 0);
 }
@@ -110,7 +113,7 @@ fn results_go_to_the_one_stream_and_talk_to_the_other() {
     assert!(talk.contains("done run instance.web-0"), "{talk}");
     let plan = portcullis(&here, &["plan", "spec.toml", "--world", "world.json", "--format", "json"]);
     let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("a plan in JSON");
-    assert_eq!(plan["format_version"], 1);
+    assert_eq!(plan["format_version"], 2);
     assert_eq!(plan["changes"].as_array().map(Vec::len), Some(0));
 }
 

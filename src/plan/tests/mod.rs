@@ -25,6 +25,7 @@ mod doors;
 mod faults;
 mod generate;
 mod graphs;
+mod kept;
 mod likeness;
 mod ownership;
 mod properties;

@@ -415,7 +415,8 @@ fn stopped_instances_are_started_and_read_again() {
         all
     };
     stop(State::Pending);
-    let steps: Vec<&str> = lab.plan(resized(spec())).steps().iter().map(|step| step.title).collect();
+    let plan = lab.plan(resized(spec()));
+    let steps: Vec<&str> = plan.steps().iter().map(|step| &*step.title).collect();
     assert_eq!(
         steps,
         [

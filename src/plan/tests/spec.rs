@@ -324,7 +324,7 @@ pub(super) fn told(plan: &Plan) -> String {
             })
             .collect();
         let steps: Vec<&str> =
-            plan.steps().iter().filter(|step| step.call.at == change.address).map(|step| step.title).collect();
+            plan.steps().iter().filter(|step| step.call.at == change.address).map(|step| &*step.title).collect();
         let impact = if change.impact == Impact::None { "" } else { change.impact.word() };
         let left = change.left_over.map_or(String::new(), |why| format!(" {why:?}"));
         writeln!(

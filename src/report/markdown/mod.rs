@@ -35,11 +35,11 @@ const LISTED: usize = 4;
 pub fn plan(doc: &PlanDoc, budget: usize) -> String {
     let marker = format!("<!-- portcullis:plan {} -->\n", doc.stack);
     if is_empty(doc) {
-        return format!("{marker}{} {}\n", head(doc, "**", "**."), sums(doc));
+        return format!("{marker}{} {}\n{}", head(doc, "**", "**."), sums(doc), hash(doc));
     }
     let mut sections = vec![Section {
         head: marker,
-        pieces: vec![Piece::new(Rank::Never, format!("{}\n\n{}\n\n", head(doc, "### ", ""), sums(doc)))],
+        pieces: vec![Piece::new(Rank::Never, format!("{}\n\n{}\n{}\n", head(doc, "### ", ""), sums(doc), hash(doc)))],
         foot: "",
     }];
     sections.push(Section::list("Could not be seen", unseen(doc)));
@@ -57,6 +57,11 @@ pub fn plan(doc: &PlanDoc, budget: usize) -> String {
     });
     sections.push(Section { pieces: steps(doc).into_iter().collect(), ..Section::default() });
     fit(&sections, budget)
+}
+
+/// By what name an apply knows this plan and no other.
+fn hash(doc: &PlanDoc) -> String {
+    doc.hash.as_ref().map(|hash| format!("Plan {}\n", code(hash))).unwrap_or_default()
 }
 
 /// Whether there is nothing to tell but that there is nothing.

@@ -68,6 +68,8 @@ fn field(name: &str, edit: Edit, effect: Effect) -> Field {
 
 fn empty() -> PlanDoc {
     PlanDoc {
+        basis: None,
+        hash: None,
         format_version: FORMAT_VERSION,
         tool_version: String::new(),
         world: World::Aws,
@@ -129,6 +131,8 @@ fn busy() -> PlanDoc {
         (0..3).map(|n| ChangeDoc { summary: "t3.small".to_owned(), ..change(Verb::Create, &format!("web-{n}")) });
     let risk = |impact, name: &str| Risk { impact, address: address(name), text: "it | goes".to_owned() };
     let step = |step, after| StepDoc {
+        timeout: None,
+        rereads: false,
         about: String::new(),
         step,
         title: "run".to_owned(),

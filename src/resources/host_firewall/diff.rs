@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::action::{Attach, Change, Commit};
-use super::host::{Backend, Boot, Ours};
+use super::host::{self, Backend, Boot, Ours};
 use super::lockout::{self, Waiting};
+use super::packet::Foreign;
 use super::ruleset::{Mode, Ruleset};
 use super::state::Source;
 use super::steps::{Steps, carry};
@@ -168,6 +169,18 @@ impl Resource for HostFirewall {
     // Every call begins by reading what stands on the host, and changes that: no reading before it would tell more.
     fn rechecks(_: &Action) -> bool {
         false
+    }
+
+    /// Who asks, what others have and how far a change waits are the host's own business: every change looks at them again.
+    fn settled(have: &Observed) -> Observed {
+        let facts = host::Facts {
+            peer: None,
+            foreign: Foreign::default(),
+            pending: None,
+            remarks: Vec::new(),
+            ..have.facts.clone()
+        };
+        Observed { facts, ..have.clone() }
     }
 
     fn stale(_: &Action, _: &Observed, _: &Observed) -> Option<String> {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::host::Ours;
 use super::ruleset::{Origin, Rule, RuleKey, Ruleset};
 use super::state::{Desired, OnRegionError, Source, Wanted};
-use crate::model::query::{AddressOf, Regions};
+use crate::model::query::Regions;
 use crate::model::{Address, AddressSet, CloudId, Known, Link, Output, Query, Region};
 use crate::resources::snapshot::{Fleet, Machine};
 use crate::resources::{Context, Impact, Refusal, RefusalKind};
@@ -198,11 +198,11 @@ impl Work<'_, '_> {
         for region in looked {
             match self.cx.fleet.get(region) {
                 Some(Fleet::Seen(machines)) => {
-                    let asked = machines.iter().filter(|machine| fits(machine, query) && !mine.contains(&machine.id));
+                    let asked = machines.iter().filter(|machine| machine.fits(query) && !mine.contains(&machine.id));
                     for machine in asked.filter(|machine| !self.cx.identities.goes(&machine.id)) {
                         // An address that an Elastic IP of the stack gives it goes with that, though the machine stays.
                         let stays = |ip: &IpAddr| self.cx.identities.tellers(*ip).is_empty();
-                        for ip in addresses(machine, query.address).into_iter().filter(stays) {
+                        for ip in machine.addresses(query.address).into_iter().filter(stays) {
                             add(rule, Origin::Region(region.clone()), IpNet::from(ip));
                         }
                     }
@@ -301,20 +301,6 @@ fn age(now: jiff::Timestamp, then: jiff::Timestamp) -> String {
 
 fn add(rule: &mut Rule, origin: Origin, net: IpNet) {
     rule.sources.entry(origin).or_default().addresses.insert(net);
-}
-
-/// Whether a query asks for an instance.
-fn fits(machine: &Machine, query: &Query) -> bool {
-    query.states.contains(&machine.state) && query.tags.iter().all(|(key, value)| machine.tags.get(key) == Some(value))
-}
-
-/// The addresses of an instance that a query asks for.
-fn addresses(machine: &Machine, which: AddressOf) -> Vec<IpAddr> {
-    match which {
-        AddressOf::Public => machine.public.into_iter().map(IpAddr::from).collect(),
-        AddressOf::Private => machine.private.into_iter().map(IpAddr::from).collect(),
-        AddressOf::Ipv6 => machine.ipv6.iter().copied().map(IpAddr::from).collect(),
-    }
 }
 
 /// So few addresses may always go at once: one machine that ends is no accident.

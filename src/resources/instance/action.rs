@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::state::{Metadata, RootVolume, Shutdown};
@@ -13,7 +13,7 @@ use crate::model::id::{ImageId, SubnetId, ZoneName};
 use crate::model::{CloudId, Link, TagEdit, Tags};
 
 /// One call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// `RunInstances` for exactly one, which gives the id, the private address and the zone.
@@ -62,7 +62,7 @@ pub enum Action {
 }
 
 /// What `RunInstances` is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// What it boots.
     pub image: ImageId,
@@ -106,7 +106,7 @@ pub struct Run {
 }
 
 /// The key an instance is launched with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Key {
     /// The name that it has, or that the plan gives it.
     pub name: String,
@@ -116,7 +116,7 @@ pub struct Key {
 }
 
 /// The boot volume in `RunInstances`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Root {
     /// `/dev/xvda`.
     pub device: String,
@@ -125,7 +125,7 @@ pub struct Root {
 }
 
 /// A change of a volume. Absent fields stay.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeChange {
     /// Its size.
     pub size: Option<Gibibytes>,

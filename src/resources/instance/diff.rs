@@ -193,6 +193,25 @@ impl Resource for Instance {
         matches!(action, Action::Stop | Action::Terminate)
     }
 
+    /// An instance that starts will run: nobody has to change it for that.
+    fn settled(have: &Observed) -> Observed {
+        let state = match have.state {
+            State::Pending => State::Running,
+            State::Stopping => State::Stopped,
+            State::Running | State::Stopped | State::ShuttingDown => have.state,
+        };
+        Observed { state, ..have.clone() }
+    }
+
+    fn withholds_secret(action: &Action) -> bool {
+        let data = match action {
+            Action::Run(run) => run.user_data.as_ref(),
+            Action::SetUserData(data) => data.as_ref(),
+            _ => None,
+        };
+        data.is_some_and(|data| matches!(data.body, Body::Withheld(_)))
+    }
+
     fn stale(_: &Action, seen: &Observed, now: &Observed) -> Option<String> {
         let known: BTreeSet<&CloudId> = seen.further_volumes.iter().map(|volume| &volume.id).collect();
         let fresh = now.further_volumes.iter().find(|volume| !known.contains(&volume.id));
@@ -214,7 +233,7 @@ fn slot(address: std::net::Ipv4Addr, vpc: &str) -> String {
 /// The outputs that user data waits for.
 fn holes(data: &UserData) -> Vec<(crate::model::Address, Output)> {
     match &data.body {
-        Body::Bytes(_) => Vec::new(),
+        Body::Bytes(_) | Body::Withheld(_) => Vec::new(),
         Body::Text(text) => text.holes().map(|(address, output)| (address.clone(), output)).collect(),
     }
 }

@@ -1,8 +1,10 @@
 //! User data: what an instance runs at its first boot, how it is compared, and what of it may be shown.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use schemars::JsonSchema;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::secret::Secret;
@@ -15,7 +17,11 @@ pub const FINGERPRINT: &str = "portcullis:user-data";
 pub const LIMIT: usize = 16 * 1024;
 
 /// User data as the spec wants it.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// It is written for readers of plans and journals: as it is where it may be seen, else only a keyed fingerprint of it. What
+/// is read back from there is the same, save that sensitive data is [`Body::Withheld`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct UserData {
     /// What it is.
     pub body: Body,
@@ -30,6 +36,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// A text, some of which may only be known later.
     Text(Text),
+    /// Sensitive data that was left out of what this was read from, and its keyed fingerprint where there was a key.
+    Withheld(Option<String>),
 }
 
 /// Who may see it.
@@ -52,6 +60,7 @@ impl UserData {
         match &self.body {
             Body::Bytes(bytes) => Some(bytes.clone()),
             Body::Text(text) => text.complete().map(String::into_bytes),
+            Body::Withheld(_) => None,
         }
     }
 
@@ -61,6 +70,7 @@ impl UserData {
         let body = match &self.body {
             Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
             Body::Text(text) => Body::Text(text.fill(value)),
+            Body::Withheld(fingerprint) => Body::Withheld(fingerprint.clone()),
         };
         Self { body, secrecy: self.secrecy.clone() }
     }
@@ -71,6 +81,7 @@ impl UserData {
         let body = match &self.body {
             Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
             Body::Text(text) => Body::Text(text.resolve(part)),
+            Body::Withheld(fingerprint) => Body::Withheld(fingerprint.clone()),
         };
         Self { body, secrecy: self.secrecy.clone() }
     }
@@ -95,10 +106,21 @@ impl UserData {
     #[must_use]
     pub fn shown(&self) -> Option<String> {
         match (&self.secrecy, &self.body) {
-            (Secrecy::Sensitive { .. }, _) => None,
+            (Secrecy::Sensitive { .. }, _) | (Secrecy::Open, Body::Withheld(_)) => None,
             (Secrecy::Open, Body::Bytes(bytes)) => String::from_utf8(bytes.clone()).ok(),
             (Secrecy::Open, Body::Text(text)) => Some(text.preview()),
         }
+    }
+
+    /// What tells two sensitive data apart without telling either: a keyed digest, with holes as they are written; none
+    /// without a key.
+    fn mark(&self) -> Option<String> {
+        let bytes = match &self.body {
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::Text(text) => text.preview().into_bytes(),
+            Body::Withheld(fingerprint) => return fingerprint.clone(),
+        };
+        Some(self.fingerprint(&bytes)).filter(|fingerprint| fingerprint != "-")
     }
 }
 
@@ -111,17 +133,60 @@ impl std::fmt::Debug for UserData {
     }
 }
 
-/// Written for readers of plans and journals: the text where it may be seen, else only what it is.
-impl Serialize for UserData {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("UserData", 1)?;
-        match (&self.secrecy, self.shown(), &self.body) {
-            (Secrecy::Sensitive { .. }, _, _) => out.serialize_field("sensitive", &true)?,
-            (Secrecy::Open, Some(text), _) => out.serialize_field("text", &text)?,
-            (Secrecy::Open, None, Body::Bytes(bytes)) => out.serialize_field("bytes", &bytes.len())?,
-            (Secrecy::Open, None, Body::Text(_)) => {}
+/// The written form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// A text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// A text with holes that other resources fill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Text>,
+    /// Data that is no text, in Base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    /// Whether nobody may see it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sensitive: bool,
+    /// A digest of sensitive data under `fingerprint_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+}
+
+impl From<UserData> for Written {
+    fn from(data: UserData) -> Self {
+        if data.secrecy != Secrecy::Open {
+            return Self { sensitive: true, fingerprint: data.mark(), ..Self::default() };
         }
-        out.end()
+        match data.body {
+            Body::Text(text) => match text.complete() {
+                Some(text) => Self { text: Some(text), ..Self::default() },
+                None => Self { parts: Some(text), ..Self::default() },
+            },
+            Body::Bytes(bytes) => Self { base64: Some(BASE64_STANDARD.encode(bytes)), ..Self::default() },
+            Body::Withheld(fingerprint) => Self { sensitive: true, fingerprint, ..Self::default() },
+        }
+    }
+}
+
+impl From<Written> for UserData {
+    fn from(written: Written) -> Self {
+        let withheld =
+            |fingerprint| Self { body: Body::Withheld(fingerprint), secrecy: Secrecy::Sensitive { key: None } };
+        match written {
+            Written { sensitive: false, text: Some(text), .. } => {
+                Self { body: Body::Text(Text::literal(text)), secrecy: Secrecy::Open }
+            }
+            Written { sensitive: false, parts: Some(parts), .. } => {
+                Self { body: Body::Text(parts), secrecy: Secrecy::Open }
+            }
+            Written { sensitive: false, base64: Some(text), .. } => match BASE64_STANDARD.decode(text) {
+                Ok(bytes) => Self { body: Body::Bytes(bytes), secrecy: Secrecy::Open },
+                Err(_) => withheld(None),
+            },
+            Written { fingerprint, .. } => withheld(fingerprint),
+        }
     }
 }
 
@@ -130,15 +195,7 @@ impl JsonSchema for UserData {
         "UserData".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "object",
-            "description": "User data as far as it may be seen",
-            "properties": {
-                "text": { "type": "string" },
-                "bytes": { "type": "integer", "description": "the length of data that is not text" },
-                "sensitive": { "type": "boolean" }
-            }
-        })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::state::{Attributes, HealthCheck, Listener, Scheme, Stickiness};
 use crate::model::id::SubnetId;
 use crate::model::{CloudId, Link, TagEdit, Tags};
 
 /// One call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// `CreateLoadBalancer`, which tells the DNS name.
@@ -80,7 +80,7 @@ pub enum Action {
 }
 
 /// What `CreateLoadBalancer` is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Create {
     /// At most 32 letters, digits and hyphens.
     pub name: String,

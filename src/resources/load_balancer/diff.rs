@@ -180,6 +180,11 @@ impl Resource for LoadBalancer {
         matches!(action, Action::Delete)
     }
 
+    /// How its members are changes by itself, and is asked again by the calls that depend on it.
+    fn settled(have: &Observed) -> Observed {
+        Observed { health: BTreeMap::new(), ..have.clone() }
+    }
+
     fn stale(_: &Action, seen: &Observed, now: &Observed) -> Option<String> {
         if let Some(port) = now.listeners.keys().find(|port| !seen.listeners.contains_key(port)) {
             return Some(format!("somebody added a listener on port {port}"));

@@ -112,6 +112,11 @@ impl Stage {
         std::fs::read_to_string(self.home.path().join(name)).expect("a file")
     }
 
+    /// Whether a file is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.home.path().join(name).exists()
+    }
+
     /// A command that is not run yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut words = self.prefix.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_portcullis")]);
