@@ -336,7 +336,15 @@ fn fingerprint(object: &Object) -> String {
 
 /// Every field in which two forms of one object differ.
 fn differences(what: &str, before: &Object, now: &Object, moved: &mut Vec<Moved>) {
-    let value = |object: &Object| serde_json::to_value(object).unwrap_or_default();
+    // The kind is no field: what it lists stands beside the tags.
+    let value = |object: &Object| {
+        let mut fields = serde_json::Map::new();
+        if let Ok(Value::Object(body)) = serde_json::to_value(&object.body) {
+            fields.extend(body.into_iter().filter_map(|(_, of_kind)| of_kind.as_object().cloned()).flatten());
+        }
+        fields.insert("tags".to_owned(), serde_json::to_value(&object.tags).unwrap_or_default());
+        Value::Object(fields)
+    };
     let mut found = Vec::new();
     compare("", &value(before), &value(now), &mut found);
     moved.extend(found.into_iter().map(|(field, before, now)| Moved { what: what.to_owned(), field, before, now }));
@@ -355,6 +363,9 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<(String, Str
             }
         }
         (Value::Array(before), Value::Array(now)) => {
+            if let (Some(before), Some(now)) = (by_own_id(before), by_own_id(now)) {
+                return compare(path, &before, &now, found);
+            }
             for gone in before.iter().filter(|one| !now.contains(one)) {
                 found.push((path.to_owned(), plain(gone), "gone".to_owned()));
             }
@@ -364,6 +375,12 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<(String, Str
         }
         (before, now) => found.push((path.to_owned(), plain(before), plain(now))),
     }
+}
+
+/// A list of things that have ids, each under its id; none where one has none.
+fn by_own_id(list: &[Value]) -> Option<Value> {
+    let entries = list.iter().map(|one| Some((one.get("id")?.as_str()?.to_owned(), one.clone())));
+    entries.collect::<Option<serde_json::Map<String, Value>>>().map(Value::Object)
 }
 
 /// A value for people.
