@@ -14,7 +14,9 @@ use crate::model::tree::Span;
 use crate::model::{Address, CloudId, Kind, Output, Region, TagEdit, Tags};
 use crate::resources::registry::{Action, Desired, Object};
 use crate::resources::snapshot::Question;
-use crate::resources::{Common, Delta, Draft, Edit, Effect, Field, Group, Impact, Note, Refusal, RefusalKind, Wave};
+use crate::resources::{
+    After, Common, Delta, Draft, Edit, Effect, Field, Group, Impact, Note, Refusal, RefusalKind, Wave,
+};
 
 /// What becomes of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -241,8 +243,7 @@ impl<'a> Changes<'a> {
             let action = (!edit.is_empty()).then(|| Action::retag(address.kind, edit));
             action.map(|action| Draft::new(title, Wave::Update, Some(object.id.clone()), action))
         };
-        let mut drafts: Vec<Draft<Action>> = tag("tag", early).into_iter().collect();
-        drafts.extend(delta.drafts.iter().cloned());
+        let mut drafts = behind(tag("tag", early), &delta.drafts, change.verb == Verb::Adopt);
         drafts.extend(tag("tag what was set", late));
         if !drafts.is_empty() {
             self.batches.push(Batch {
@@ -449,6 +450,24 @@ fn retained(ripple: &Ripple<'_>, orphans: &[&(Address, &Object)]) -> BTreeSet<Cl
         }
     }
     retained
+}
+
+/// Drafts behind one that comes before them: what they say of places in their list is true of the longer one too. Where the
+/// first makes an object ours, nothing is done to the object before.
+fn behind(first: Option<Draft<Action>>, drafts: &[Draft<Action>], ours_from_then: bool) -> Vec<Draft<Action>> {
+    let Some(first) = first else { return drafts.to_vec() };
+    let moved = drafts.iter().map(|draft| {
+        let after = match &draft.after {
+            After::These(places) => {
+                let before = ours_from_then.then_some(0);
+                After::These(before.into_iter().chain(places.iter().map(|place| place + 1)).collect())
+            }
+            After::Nothing if ours_from_then => After::These(vec![0]),
+            After::Previous | After::Ready | After::Nothing | After::All => draft.after.clone(),
+        };
+        Draft { after, ..draft.clone() }
+    });
+    std::iter::once(first).chain(moved).collect()
 }
 
 /// What the ripple found of an address.

@@ -172,6 +172,12 @@ impl<'p, 'a> Linker<'p, 'a> {
         drafts.iter().rposition(|draft| draft.readies).map(|at| self.step(batch, at))
     }
 
+    /// The call that makes an object ours: nobody does anything to it before.
+    fn adopts(&self, batch: usize) -> Option<StepId> {
+        let nobodys = self.batches.get(batch)?.object.is_some_and(|object| object.owner().is_none());
+        self.first(batch).filter(|_| nobodys)
+    }
+
     pub(super) fn first(&self, batch: usize) -> Option<StepId> {
         self.batches.get(batch).filter(|batch| !batch.drafts.is_empty()).map(|_| self.step(batch, 0))
     }
@@ -268,8 +274,9 @@ impl<'p, 'a> Linker<'p, 'a> {
                         // It stays, yet it may be down for a while.
                         let updater = self.updaters.get(&id).copied().filter(|updater| *updater != batch);
                         let ready = updater.and_then(|updater| Some((self.readied(updater)?, self.address(updater)?)));
-                        if let Some((ready, address)) = ready {
-                            self.edge(ready, step, Because::Needs(address.clone()));
+                        let adopted = updater.and_then(|updater| Some((self.adopts(updater)?, self.address(updater)?)));
+                        for (before, address) in ready.into_iter().chain(adopted) {
+                            self.edge(before, step, Because::Needs(address.clone()));
                         }
                     }
                 }

@@ -15,6 +15,7 @@ pub struct Faulty<P> {
     inner: P,
     faults: BTreeMap<usize, Fault>,
     observe_fault: Option<(usize, Class)>,
+    read_fault: Option<(usize, Class)>,
     record: Mutex<Record>,
 }
 
@@ -22,6 +23,7 @@ pub struct Faulty<P> {
 struct Record {
     calls: Vec<Call>,
     observed: usize,
+    read: usize,
     fired: usize,
 }
 
@@ -49,7 +51,13 @@ impl<P> Faulty<P> {
     /// A provider without faults, which only remembers.
     #[must_use]
     pub fn new(inner: P) -> Self {
-        Self { inner, faults: BTreeMap::new(), observe_fault: None, record: Mutex::new(Record::default()) }
+        Self {
+            inner,
+            faults: BTreeMap::new(),
+            observe_fault: None,
+            read_fault: None,
+            record: Mutex::new(Record::default()),
+        }
     }
 
     /// Adds a fault of one call. A later fault of the same call takes its place.
@@ -63,6 +71,14 @@ impl<P> Faulty<P> {
     #[must_use]
     pub fn with_observe(mut self, at: usize, class: Class) -> Self {
         self.observe_fault = Some((at, class));
+        self
+    }
+
+    /// Lets one call fail that only reads: a listing, a round of questions, or an object that is read again; counting all of
+    /// them from 1.
+    #[must_use]
+    pub const fn with_read(mut self, at: usize, class: Class) -> Self {
+        self.read_fault = Some((at, class));
         self
     }
 
@@ -100,10 +116,24 @@ impl<P> Faulty<P> {
         record.calls.push(call.clone());
         self.faults.get(&record.calls.len()).copied()
     }
+
+    /// Counts a call that only reads, and lets it fail where it is to.
+    fn read(&self, doing: &str) -> Result<(), ProviderError> {
+        let mut record = self.lock();
+        record.read += 1;
+        match self.read_fault.filter(|(at, _)| *at == record.read) {
+            None => Ok(()),
+            Some((_, class)) => {
+                record.fired += 1;
+                Err(ProviderError::new(class, doing, "an injected fault").code("InjectedFault"))
+            }
+        }
+    }
 }
 
 impl<P: Provider> Provider for Faulty<P> {
     async fn observe(&self, scope: &Scope) -> Result<Snapshot, ProviderError> {
+        self.read("listing")?;
         let fault = {
             let mut record = self.lock();
             record.observed += 1;
@@ -118,10 +148,12 @@ impl<P: Provider> Provider for Faulty<P> {
     }
 
     async fn inquire(&self, questions: &BTreeSet<Question>) -> Result<BTreeMap<Question, Answer>, ProviderError> {
+        self.read("asking")?;
         self.inner.inquire(questions).await
     }
 
     async fn reread(&self, kind: Kind, region: &Region, id: &CloudId) -> Result<Option<Object>, ProviderError> {
+        self.read("reading an object again")?;
         self.inner.reread(kind, region, id).await
     }
 

@@ -16,6 +16,7 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod contract;
+mod crash;
 #[cfg(feature = "aws")]
 mod deviations;
 mod examples;
@@ -25,6 +26,9 @@ mod fields;
 mod kept;
 mod kernel;
 mod layering;
+#[allow(clippy::unwrap_used, reason = "the tests of the library may")]
+#[path = "../../src/plan/tests/likeness.rs"]
+mod likeness;
 #[cfg(feature = "aws")]
 mod pages;
 #[cfg(feature = "aws")]
@@ -35,3 +39,6 @@ mod stories;
 mod support;
 #[cfg(feature = "aws")]
 mod weather;
+
+// What the tests of the library say by these names.
+use portcullis::{model, resources};

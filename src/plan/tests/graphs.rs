@@ -540,3 +540,42 @@ exposure: authorize ingress security_group.y waits for set security groups insta
     let accept = Policy { exposure: Consent::Given, ..policy() };
     assert_eq!(lab.plan_by(second(), &accept).refusals(), []);
 }
+
+#[test]
+fn who_comes_and_goes_waits_for_the_listeners_though_the_tags_come_first() {
+    use super::spec::front;
+    let stack = |team: &'static str, members: &'static [&'static str], port: u16| -> Resources {
+        let front = front(members).common(|common| drop(common.tags.insert("team".to_owned(), team.to_owned())));
+        let front = front.front(|want| {
+            want.min_healthy = 0;
+            want.listeners = want.listeners.values().map(|listener| (port, listener.clone())).collect();
+        });
+        vec![("instance.a", box_()), ("instance.b", box_()), ("load_balancer.f", front)]
+    };
+    let lab = Lab::with(stack("one", &["instance.a"], 80));
+    let plan = lab.plan(stack("two", &["instance.b"], 8080));
+    check(
+        &lab.graph(&plan),
+        r#"
+1 load_balancer.f tag
+2 load_balancer.f add listeners
+    after 1: the same object
+3 load_balancer.f register: instance.b
+    after 2: the same object
+4 load_balancer.f await in service: instance.b
+    after 3: the same object
+5 load_balancer.f deregister: <instance.a#1>
+    after 2: the same object
+    after 4: load_balancer.f serves before the old one leaves
+6 load_balancer.f await drained: <instance.a#1>
+    after 5: the same object
+7 load_balancer.f remove listeners
+    after 1: the same object
+    after 2: the same object
+    after 3: the same object
+    after 4: the same object
+    after 5: the same object
+    after 6: the same object
+"#,
+    );
+}

@@ -30,6 +30,7 @@ mod likeness;
 mod ownership;
 mod properties;
 mod rolls;
+mod seeds;
 mod spec;
 mod weather;
 

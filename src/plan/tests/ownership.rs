@@ -134,6 +134,40 @@ fn adoption_is_a_no_op_afterwards() {
 }
 
 #[test]
+fn nothing_is_done_to_what_is_adopted_before_it_is_ours() {
+    let stack = |change: fn(&mut crate::resources::instance::Desired)| -> Resources {
+        vec![
+            ("elastic_ip.e", eip(Some("instance.m"))),
+            ("instance.m", box_().machine(change)),
+            ("security_group.g", group().ingress(80, net("0.0.0.0/0"))),
+        ]
+    };
+    let lab = Lab::with(vec![("instance.m", box_()), ("security_group.g", group())]);
+    let (machine, edge) = (forgotten(&lab, "instance.m"), forgotten(&lab, "security_group.g"));
+    let adopted = stack(|want| want.source_dest_check = false).into_iter().map(|(address, want)| match address {
+        "instance.m" => (address, adopting(want, &machine)),
+        "security_group.g" => (address, adopting(want, &edge)),
+        _ => (address, want),
+    });
+    let plan = lab.plan(adopted.collect());
+    check(
+        &lab.graph(&plan),
+        r#"
+1 security_group.g tag
+2 security_group.g authorize ingress
+    after 1: the same object
+3 elastic_ip.e allocate
+4 elastic_ip.e associate
+    after 3: the same object
+    after 5: needs instance.m
+5 instance.m tag
+6 instance.m set source/dest check
+    after 5: the same object
+"#,
+    );
+}
+
+#[test]
 fn adoption_never_replaces_and_takes_nobodys() {
     let lab = Lab::with(vec![("instance.m", box_().runs(vec![text("hello")])), ("security_group.g", group())]);
     let id = forgotten(&lab, "instance.m");

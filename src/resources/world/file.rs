@@ -39,8 +39,8 @@ pub struct WorldFile {
     /// The hosts that were used, by how they are reached: `local`, `root@gw.example.com`, or a command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<CloudId, Host>,
-    /// Every call that took a member of a load balancer out of service unasked, or that did to a host what no call may, in
-    /// words.
+    /// Every call that did what no call may, in words: that took a member of a load balancer out of service unasked, changed
+    /// what is not its stack's, or did to a host what no call may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<String>,
 }

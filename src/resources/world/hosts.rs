@@ -58,7 +58,7 @@ impl World {
             return Err(WorldError::invalid("the call does not say which host it is for"));
         };
         let host = self.hosts.entry(id.clone()).or_insert_with(|| Host::fresh(&id));
-        let watch = Watch::begin(host);
+        let watch = Watch::begin(host, known.stack());
         let result = dispatch::perform_on_host(host, &id, call, known);
         let (api, at, clock) = (World::api(&call.action), &call.at, self.clock);
         let told = |what: String| format!("{api} for `{at}` {what} on host `{id}` at second {clock}");
@@ -67,25 +67,28 @@ impl World {
     }
 }
 
-/// What a host is as a call begins.
+/// What a host is as a call begins, and on whose behalf it is made.
 #[derive(Debug)]
-struct Watch(Host);
+struct Watch {
+    host: Host,
+    stack: Option<StackName>,
+}
 
 impl Watch {
-    fn begin(host: &Host) -> Self {
-        Self(host.clone())
+    fn begin(host: &Host, stack: Option<StackName>) -> Self {
+        Self { host: host.clone(), stack }
     }
 
     /// Every law that the call broke: whoever makes it still gets in, rules of others stay unless it adopts them, and what
     /// stands of other stacks stays.
     fn end(self, host: &Host, call: &Call) -> Vec<String> {
         let mut breaches = Vec::new();
-        if self.0.answers() && !host.answers() {
+        if self.host.answers() && !host.answers() {
             breaches.push("locked its own operator out".to_owned());
         }
         let mut adopted = dispatch::adopts(&call.action).to_vec();
         let mut after = texts(host);
-        for (text, count) in texts(&self.0) {
+        for (text, count) in texts(&self.host) {
             let left = after.remove(&text).unwrap_or(0);
             for _ in left..count {
                 match adopted.iter().position(|named| *named == text) {
@@ -94,12 +97,25 @@ impl Watch {
                 }
             }
         }
-        let changed = |stack: &&StackName| self.0.stacks.get(*stack) != host.stacks.get(*stack);
-        let touched: BTreeSet<&StackName> = self.0.stacks.keys().chain(host.stacks.keys()).filter(changed).collect();
+        let touched = self.touched(host);
         if touched.len() > 1 {
             breaches.push("changed the rules of several stacks".to_owned());
         }
+        if let Some(own) = &self.stack {
+            let others = touched.into_iter().filter(|stack| *stack != own);
+            breaches.extend(others.map(|other| format!("changed the rules of stack `{other}`")));
+        }
         breaches
+    }
+
+    /// The stacks of which something else stands now, or after the next boot.
+    fn touched<'a>(&'a self, host: &'a Host) -> BTreeSet<&'a StackName> {
+        let stacks = |host: &'a Host| host.stacks.keys().chain(host.boot.keys());
+        let changed = |stack: &&StackName| {
+            let of = |host: &'a Host| (host.stacks.get(*stack), host.boot.get(*stack));
+            of(&self.host) != of(host)
+        };
+        stacks(&self.host).chain(stacks(host)).filter(changed).collect()
     }
 }
 

@@ -24,6 +24,7 @@ mod file;
 mod hosts;
 mod look;
 mod place;
+mod radius;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -242,8 +243,10 @@ impl World {
         }
         let watch = traffic::Watch::begin(place);
         let doors = doors::Watch::begin(place, hosts);
+        let radius = radius::Watch::begin(place, known);
         let mut turn = Turn { account, clock, limits, pool, place, call, known };
         let result = dispatch::perform(&mut turn, &call.action);
+        breaches.extend(radius.end(place, *clock, call, known));
         breaches.extend(watch.end(place, *clock, call, known));
         breaches.extend(doors.end(place, hosts, *clock, call));
         self.pass(0);

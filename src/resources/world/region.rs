@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::file::RegionFile;
+use super::radius::Before;
 use super::{Remnant, Unlisted, dispatch, place};
 use crate::model::id::{ImageId, SubnetId, VpcId};
 use crate::model::{Address, CloudId, Kind, Region, Tags};
@@ -64,6 +65,8 @@ pub struct RegionWorld {
     holders: BTreeMap<CloudId, BTreeSet<CloudId>>,
     counts: BTreeMap<Kind, usize>,
     due: BTreeSet<(u64, CloudId)>,
+    /// What the objects were that a call has touched; none while nobody watches.
+    touched: Option<BTreeMap<CloudId, Before>>,
 }
 
 impl RegionWorld {
@@ -125,6 +128,7 @@ impl RegionWorld {
             holders: BTreeMap::new(),
             counts: BTreeMap::new(),
             due: BTreeSet::new(),
+            touched: None,
         }
     }
 
@@ -241,8 +245,27 @@ impl RegionWorld {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
+    /// Remembers from now on what every object was before it is touched.
+    pub(super) fn watch(&mut self) {
+        self.touched = Some(BTreeMap::new());
+    }
+
+    /// What the objects were that were touched since then; nobody watches any more.
+    pub(super) fn touched(&mut self) -> BTreeMap<CloudId, Before> {
+        self.touched.take().unwrap_or_default()
+    }
+
+    fn touch(&mut self, id: &CloudId) {
+        if let Some(touched) = &mut self.touched
+            && !touched.contains_key(id)
+        {
+            touched.insert(id.clone(), (self.objects.get(id).cloned(), self.unlisted.get(id).cloned()));
+        }
+    }
+
     /// Adds an object. One of the same id is replaced.
     pub fn insert(&mut self, object: Object) {
+        self.touch(&object.id);
         self.remove(&object.id);
         self.index(&object);
         self.objects.insert(object.id.clone(), object);
@@ -250,6 +273,7 @@ impl RegionWorld {
 
     /// Changes an object; none when it is not there.
     pub fn change<T>(&mut self, id: &CloudId, edit: impl FnOnce(&mut Object) -> T) -> Option<T> {
+        self.touch(id);
         let mut object = self.objects.remove(id)?;
         self.unindex(&object);
         let result = edit(&mut object);
@@ -260,6 +284,7 @@ impl RegionWorld {
 
     /// Takes an object away.
     pub fn remove(&mut self, id: &CloudId) -> Option<Object> {
+        self.touch(id);
         let object = self.objects.remove(id)?;
         self.unindex(&object);
         Some(object)
@@ -361,11 +386,13 @@ impl RegionWorld {
 
     /// The same, to change; times are changed by [`RegionWorld::set_due`].
     pub fn unlisted_mut(&mut self, id: &CloudId) -> &mut Unlisted {
+        self.touch(id);
         self.unlisted.entry(id.clone()).or_default()
     }
 
     /// Forgets what no listing says of an object.
     pub fn forget(&mut self, id: &CloudId) {
+        self.touch(id);
         self.set_due(id, None);
         self.unlisted.remove(id);
     }
@@ -399,6 +426,7 @@ impl RegionWorld {
 
     /// Says when what is under way with an instance ends.
     pub fn set_due(&mut self, id: &CloudId, until: Option<u64>) {
+        self.touch(id);
         let Some(unlisted) = self.unlisted.get_mut(id) else { return };
         if let Some(before) = std::mem::replace(&mut unlisted.until, until) {
             self.due.remove(&(before, id.clone()));
@@ -453,6 +481,7 @@ impl From<RegionWorld> for RegionFile {
             holders: _,
             counts: _,
             due: _,
+            touched: _,
         } = place;
         Self {
             unavailable,

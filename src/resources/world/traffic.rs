@@ -64,8 +64,10 @@ impl World {
         object
     }
 
-    /// Every call that took a member out of service without leaving as many there as it promised, in words. These are
-    /// faults of the caller: the world itself is as sound as before, and [`World::audit`] says nothing of them.
+    /// Every call that did what no call may, in words: that took a member out of service without leaving as many there as it
+    /// promised, changed what is not its stack's, gave an address up while a host still lets it in, or took a rule away that
+    /// is none of ours. These are faults of the caller: the world itself is as sound as before, and [`World::audit`] says
+    /// nothing of them.
     #[must_use]
     pub fn breaches(&self) -> &[String] {
         &self.breaches
@@ -121,6 +123,6 @@ impl Watch {
 }
 
 /// What a call acts on.
-fn target(call: &Call, known: &dyn Resolve) -> Option<CloudId> {
+pub(super) fn target(call: &Call, known: &dyn Resolve) -> Option<CloudId> {
     call.on.clone().or_else(|| known.id(&Link::Planned(call.at.clone())))
 }

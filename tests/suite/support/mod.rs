@@ -5,6 +5,7 @@
 #[cfg(feature = "aws")]
 mod balancers;
 pub mod binary;
+pub mod canary;
 pub mod host;
 #[cfg(feature = "aws")]
 pub mod http;

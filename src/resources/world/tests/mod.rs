@@ -21,6 +21,7 @@ mod hosts;
 mod instances;
 mod keys;
 mod laws;
+mod radius;
 
 /// A world, with what calls have given so far.
 #[derive(Debug, Default)]
