@@ -165,7 +165,7 @@ impl Job<'_> {
     /// Asks, unless the command line says yes; refuses what it does not cover.
     fn consent(&self, plan: &Plan, console: &Console) -> Result<(), Exit> {
         let impact = plan.impact();
-        let usual = if self.goal == Goal::Destroy { Impact::DataLoss } else { Impact::Downtime };
+        let usual = if plan.goal() == Goal::Destroy { Impact::DataLoss } else { Impact::Downtime };
         let limit = self.consent.max_impact.map(Impact::from);
         // Who names a plan by its hash has read it, and with it what it costs.
         let named = self.consent.expect.is_some();
@@ -185,7 +185,7 @@ impl Job<'_> {
             return Err(Exit::Usage);
         }
         let word = if impact == Impact::DataLoss { plan.stack().to_string() } else { "yes".to_owned() };
-        let question = match self.goal {
+        let question = match plan.goal() {
             Goal::Converge => format!("Apply this? Type `{word}` to go on:"),
             Goal::Destroy => format!("Destroy this? Type `{word}` to go on:"),
         };

@@ -265,6 +265,9 @@ pub struct Plan {
     /// Plan against a snapshot that `observe --format json` wrote, offline
     #[arg(long, value_name = "FILE", conflicts_with_all = ["world", "profile", "all_regions"])]
     pub snapshot: Option<PathBuf>,
+    /// Plan what `destroy` would do
+    #[arg(long, conflicts_with = "snapshot")]
+    pub destroy: bool,
     /// Keep the plan in FILE too, as JSON, for `show` and `apply`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

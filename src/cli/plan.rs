@@ -54,7 +54,7 @@ async fn online(args: &Plan, console: &Console) -> Result<(crate::plan::Plan, Pl
     let Specified { stack, digest } = load::specified(&args.spec.specs, &args.world, console).await?;
     check_addresses(&args.policy, &stack, console)?;
     let place = world::open(&args.world, &stack, 16, console).await?;
-    let policy = policy(&args.policy, Goal::Converge);
+    let policy = policy(&args.policy, if args.destroy { Goal::Destroy } else { Goal::Converge });
     let (plan, snapshot) = session::plan_for(&stack, &policy, args.policy.all_regions, &place)
         .await
         .map_err(|error| console.provider_error(&error))?;

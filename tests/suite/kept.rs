@@ -87,6 +87,17 @@ async fn a_plan_of_a_spec_can_be_expected_too() {
 }
 
 #[tokio::test]
+async fn an_end_can_be_kept_too() {
+    let pipeline = Pipeline::new(SPEC);
+    pipeline.run(&["apply", "spec.toml", "--yes"]).await.exits(0);
+    pipeline.run(&["plan", "spec.toml", "--destroy", "--out", "plan.json"]).await.exits(0);
+    let kept: Value = serde_json::from_str(&pipeline.0.read("plan.json")).expect("JSON");
+    let hash = kept["hash"].as_str().expect("a hash");
+    pipeline.run(&["apply", "plan.json", "--expect", hash, "--spec", "spec.toml"]).await.exits(0);
+    assert!(!pipeline.0.read("world.json").contains("portcullis:stack"), "nothing of the stack is left");
+}
+
+#[tokio::test]
 async fn what_moved_is_named_with_its_field_before_and_now() {
     let pipeline = Pipeline::new(SPEC);
     pipeline.run(&["apply", "spec.toml", "--yes"]).await.exits(0);
