@@ -13,6 +13,7 @@
 //! | [`port`] | the one way out to the world |
 //! | [`provider`] | AWS, hosts through a shell, the simulated world, and what makes any of them fail for a test |
 //! | [`apply`] | carries a plan out |
+//! | [`lock`] | one apply at a time: a lock on this machine, and a lease in a bucket |
 //! | [`report`] | results → text; pure |
 //! | [`cli`] | arguments, files, streams and exit codes |
 //!
@@ -51,6 +52,7 @@
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod port;

@@ -68,6 +68,7 @@ fn stack(resources: Vec<(&str, Desired)>) -> Stack {
         region: Some(here()),
         regions: [here()].into(),
         ignore_tags: Vec::new(),
+        lock: None,
         hosts: BTreeMap::new(),
         resources: resources.into_iter().map(|(address, desired)| (at(address), desired)).collect(),
     }

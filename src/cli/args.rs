@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
 use crate::model::Address;
+use crate::model::duration::Seconds;
 use crate::resources::Impact;
 
 /// Plan and apply the edge of an AWS web stack from one spec, without a state file
@@ -39,6 +40,8 @@ pub enum Command {
     Forget(Forget),
     /// Look at a change of a host's firewall that waits to be confirmed, confirm it, or take it back
     Firewall(Firewall),
+    /// Say who holds the stack's lock, or end the one of a run that is dead
+    Lock(Lock),
     /// Write the graph of a plan
     Graph(Graph),
     /// Write the JSON Schema of a document
@@ -160,6 +163,14 @@ fn hash(text: &str) -> Result<String, String> {
         return Ok(text);
     }
     Err("a plan's hash has 64 hexadecimal digits, as `plan` and `show` print them".to_owned())
+}
+
+/// What becomes of a command whose stack is locked.
+#[derive(Debug, Clone, Args)]
+pub struct LockArgs {
+    /// How long to wait for the stack's lock while another run holds it: `30s`, `10m`; then the exit code is 75
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = Seconds::read)]
+    pub lock_timeout: Seconds,
 }
 
 /// The worst impact that is accepted.
@@ -309,6 +320,9 @@ pub struct Apply {
     /// How it is consented to and carried out
     #[command(flatten)]
     pub consent: ConsentArgs,
+    /// What becomes of it while another run holds the lock
+    #[command(flatten)]
+    pub lock: LockArgs,
     /// The form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -329,6 +343,9 @@ pub struct Destroy {
     /// How it is consented to and carried out
     #[command(flatten)]
     pub consent: ConsentArgs,
+    /// What becomes of it while another run holds the lock
+    #[command(flatten)]
+    pub lock: LockArgs,
     /// The form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -360,6 +377,9 @@ pub struct Forget {
     /// Which world
     #[command(flatten)]
     pub world: WorldArgs,
+    /// What becomes of it while another run holds the lock
+    #[command(flatten)]
+    pub lock: LockArgs,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -388,6 +408,65 @@ pub enum FirewallVerdict {
     Confirm,
     /// Take it back now
     Rollback,
+}
+
+/// `lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// What to do
+    #[command(subcommand)]
+    pub action: LockAction,
+}
+
+/// What to do with a lock.
+#[derive(Debug, Subcommand)]
+pub enum LockAction {
+    /// Say who holds the stack's lock, since when, and in which run
+    Show(LockShow),
+    /// End a lease in a bucket whose run is dead; a lock on this machine ends with its process
+    Break(LockBreak),
+}
+
+impl Lock {
+    /// Whether it is about a simulated world.
+    #[must_use]
+    pub const fn simulated(&self) -> bool {
+        match &self.action {
+            LockAction::Show(args) => args.world.world.is_some(),
+            LockAction::Break(args) => args.world.world.is_some(),
+        }
+    }
+}
+
+/// `lock show`.
+#[derive(Debug, Args)]
+pub struct LockShow {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `lock break`.
+#[derive(Debug, Args)]
+pub struct LockBreak {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Which world
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// Which lock, as `lock show` names it: no other is ended
+    #[arg(long)]
+    pub id: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `graph`.

@@ -23,6 +23,8 @@ pub enum Exit {
     Declined,
     /// The command line is wrong.
     Usage,
+    /// Somebody else holds the stack's lock; nothing was changed.
+    Busy,
     /// Interrupted by SIGINT.
     Interrupted,
     /// Interrupted by SIGTERM.
@@ -44,6 +46,8 @@ impl Exit {
             Self::Declined => 7,
             // 2 would read as "changes pending" to a pipeline; 64 is EX_USAGE of sysexits.h.
             Self::Usage => 64,
+            // EX_TEMPFAIL of sysexits.h: try again.
+            Self::Busy => 75,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

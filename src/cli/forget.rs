@@ -1,18 +1,24 @@
 //! `forget`: takes our tags off the objects at an address, and leaves them where they are.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::{Forget, PolicyArgs};
 use super::console::Console;
 use super::exit::Exit;
+use super::locking::{self, Locks, Work};
 use super::policy::policy;
-use super::{load, session, world};
+use super::signals::Signals;
+use super::{load, session};
+use crate::lock::Fenced;
 use crate::model::duration::Seconds;
 use crate::model::tags::OURS;
 use crate::model::{Address, TagEdit, Tags};
 use crate::plan::policy::Goal;
 use crate::port::{Bindings, Provider};
+use crate::provider::Place;
 use crate::resources::registry::{Action, Call, Object};
+use crate::resources::stack::Stack;
 
 /// Runs the command.
 ///
@@ -26,33 +32,64 @@ pub async fn run(args: &Forget, console: &Console) -> Result<Exit, Exit> {
     })?;
     let specs: Vec<PathBuf> = specs.iter().map(PathBuf::from).collect();
     let stack = load::stack(&specs, &args.world, console).await?;
-    let place = world::open(&args.world, &stack, 16, console).await?;
+    let work = Work {
+        command: "forget",
+        stack: &stack,
+        cloud: super::world::needs_cloud(&stack),
+        world: &args.world,
+        parallelism: 16,
+        timeout: args.lock.lock_timeout,
+    };
+    let under_lock = async |place: &Arc<Place>, locks: &Locks, signals: &mut Signals| {
+        forget(args, &address, &stack, place, locks, signals, console).await
+    };
+    work.under_lock(console, under_lock).await
+}
+
+/// Finds the objects, asks, and takes the tags off.
+async fn forget(
+    args: &Forget,
+    address: &Address,
+    stack: &Stack,
+    place: &Arc<Place>,
+    locks: &Locks,
+    signals: &mut Signals,
+    console: &Console,
+) -> Result<Exit, Exit> {
     let policy = policy(&PolicyArgs::default(), Goal::Converge);
     let seen =
-        place.observe(&session::scope(&stack, &policy, false)).await.map_err(|error| console.provider_error(&error))?;
+        place.observe(&session::scope(stack, &policy, false)).await.map_err(|error| console.provider_error(&error))?;
     let is_there = |object: &&Object| {
-        object.owner().is_some_and(|owner| owner.stack == stack.name.as_str() && owner.address == address)
+        object.owner().is_some_and(|owner| owner.stack == stack.name.as_str() && owner.address == *address)
     };
     let found: Vec<&Object> = seen.objects.iter().filter(is_there).collect();
     if found.is_empty() {
         let hint = "`portcullis observe` lists what it owns";
         return Err(console.error(&format!("stack `{}` owns nothing at `{address}`", stack.name), Some(hint)));
     }
-    consent(args, &address, &found, console)?;
+    consent(args, address, &found, signals, console).await?;
+    locks.still_held(console).await?;
+    let fenced = Fenced::new(Arc::clone(place), locks.fence());
     for object in found {
-        place.perform(&untag(&address, object), &Bindings::default()).await.map_err(|error| {
+        fenced.perform(&untag(address, object), &Bindings::default()).await.map_err(|error| {
             console.refused(&error);
             Exit::Partial
         })?;
         console.result(&format!("forgot {} ({address})\n", object.id));
     }
-    if stack.resources.contains_key(&address) {
+    if stack.resources.contains_key(address) {
         console.talk(&format!("note: the spec still names `{address}`: the next apply makes a new one, unless it is taken out or adopts this one"));
     }
     Ok(Exit::Done)
 }
 
-fn consent(args: &Forget, address: &Address, found: &[&Object], console: &Console) -> Result<(), Exit> {
+async fn consent(
+    args: &Forget,
+    address: &Address,
+    found: &[&Object],
+    signals: &mut Signals,
+    console: &Console,
+) -> Result<(), Exit> {
     let ids: Vec<String> = found.iter().map(|object| object.id.to_string()).collect();
     console.talk(&format!("Takes our tags off {} ({address}); nothing else changes.", ids.join(", ")));
     if args.yes {
@@ -62,7 +99,8 @@ fn consent(args: &Forget, address: &Address, found: &[&Object], console: &Consol
         console.complain("nobody is there to ask, and nothing was accepted beforehand", Some("say `--yes`"));
         return Err(Exit::Usage);
     }
-    if console.ask("Forget it? Type `yes` to go on:").as_deref() == Some("yes") {
+    let question = "Forget it? Type `yes` to go on:".to_owned();
+    if locking::ask(question, signals, console).await?.as_deref() == Some("yes") {
         return Ok(());
     }
     console.talk("Nothing was changed.");

@@ -18,7 +18,7 @@ use crate::plan::reads::{Moved, Reads};
 use crate::port::Provider;
 use crate::provider::Place;
 use crate::report::document::{self, Basis, PlanDoc};
-use crate::report::{restore, terminal};
+use crate::report::restore;
 use crate::resources::stack::Stack;
 use crate::spec::{Format, Source};
 
@@ -63,8 +63,8 @@ fn not_a_plan(path: &Path, why: &serde_json::Error, console: &Console) -> Exit {
 pub struct Ready {
     /// The plan, with its secrets.
     pub plan: Plan,
-    /// What it was made from, and the policy it was made with, where `--spec` told.
-    pub spec: Option<(Stack, Policy)>,
+    /// With which policy a second plan can be made of the spec, where `--spec` told it.
+    pub again: Option<Policy>,
 }
 
 /// A kept plan, before anything was asked of the world.
@@ -133,9 +133,16 @@ impl Kept {
                 regions: self.basis.scope.regions.clone(),
                 ignore_tags: Vec::new(),
                 hosts: self.basis.scope.hosts.clone(),
+                lock: self.basis.lock.clone(),
                 resources: BTreeMap::new(),
             },
         }
+    }
+
+    /// Whether every enabled region is looked at.
+    #[must_use]
+    pub const fn all_regions(&self) -> bool {
+        self.basis.scope.all_regions
     }
 
     /// Whether anything that the plan looks at is in the cloud.
@@ -171,7 +178,7 @@ impl Kept {
             stale(&moved, &self.basis.reads, console);
             return Err(Exit::Stale);
         }
-        let Some(Specified { stack, .. }) = self.specified else { return Ok(Ready { plan: self.plan, spec: None }) };
+        let Some(Specified { stack, .. }) = self.specified else { return Ok(Ready { plan: self.plan, again: None }) };
         let options = &self.basis.options;
         let policy = options.policy(restore::goal(self.doc.goal), Timestamp::now());
         let policy = policy.map_err(|why| console.error(&format!("the plan is no plan: {why}"), Some(PLAN_AGAIN)))?;
@@ -182,13 +189,7 @@ impl Kept {
             console.complain(&message, Some(PLAN_AGAIN));
             Exit::Stale
         })?;
-        Ok(Ready { plan, spec: Some((stack, policy)) })
-    }
-
-    /// The plan as people read it.
-    #[must_use]
-    pub fn shown(&self, style: crate::report::style::Style) -> String {
-        terminal::plan(&self.doc, style)
+        Ok(Ready { plan, again: Some(policy) })
     }
 }
 

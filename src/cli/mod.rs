@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 pub mod apply;
 pub mod args;
+pub mod carry;
 pub mod console;
 pub mod documents;
 pub mod exit;
@@ -16,6 +17,8 @@ pub mod forget;
 pub mod journal;
 pub mod kept;
 pub mod load;
+pub mod lock;
+pub mod locking;
 pub mod observe;
 pub mod plan;
 pub mod policy;
@@ -60,6 +63,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, Exit> {
         Command::Observe(args) => block_on(args.world.world.is_some(), console, observe::run(args, console)),
         Command::Forget(args) => block_on(args.world.world.is_some(), console, forget::run(args, console)),
         Command::Firewall(args) => block_on(args.world.world.is_some(), console, firewall::run(args, console)),
+        Command::Lock(args) => block_on(args.simulated(), console, lock::run(&args.action, console)),
         Command::Graph(args) => block_on(args.world.world.is_some(), console, plan::graph(args, console)),
     }
 }

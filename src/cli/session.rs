@@ -39,6 +39,7 @@ pub async fn observe<P: Provider>(scope: &Scope, world: &P) -> Result<Snapshot, 
 pub fn basis(plan: &Plan, stack: &Stack, snapshot: &Snapshot, digest: &str, asked: &Asked<'_>) -> Basis {
     Basis {
         spec: digest.to_owned(),
+        lock: stack.lock.clone(),
         options: Options::of(asked.policy, asked.today),
         scope: scope(stack, asked.policy, asked.all_regions),
         reads: Reads::of(plan, stack, snapshot),

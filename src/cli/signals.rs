@@ -1,5 +1,7 @@
 //! Signals: the first asks an apply to come to an end, the second to stop at once.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -10,6 +12,7 @@ use crate::apply::Stop;
 /// Listens to SIGINT and SIGTERM for as long as it lives.
 #[derive(Debug)]
 pub struct Signals {
+    orders: Arc<watch::Sender<Stop>>,
     stop: watch::Receiver<Stop>,
     caught: watch::Receiver<Option<Exit>>,
     listener: tokio::task::JoinHandle<()>,
@@ -19,7 +22,9 @@ impl Signals {
     /// Begins to listen.
     #[must_use]
     pub fn listen(console: Console) -> Self {
-        let (stop, stop_heard) = watch::channel(Stop::No);
+        let (orders, stop_heard) = watch::channel(Stop::No);
+        let orders = Arc::new(orders);
+        let stop = Arc::clone(&orders);
         let (caught, caught_heard) = watch::channel(None);
         let listener = tokio::spawn(async move {
             let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
@@ -38,17 +43,28 @@ impl Signals {
                         "interrupted: nothing new is started, what is under way is awaited; once more to stop at once"
                     }
                 });
-                let _ = stop.send(next);
+                stop.send_replace(next);
             }
-            // Keeps the channel open, so that nobody takes its end for an order.
-            std::future::pending::<()>().await;
         });
-        Self { stop: stop_heard, caught: caught_heard, listener }
+        Self { orders, stop: stop_heard, caught: caught_heard, listener }
     }
 
     /// What an apply looks at.
     pub const fn stop(&mut self) -> &mut watch::Receiver<Stop> {
         &mut self.stop
+    }
+
+    /// For whoever else may ask for an end.
+    #[must_use]
+    pub fn orders(&self) -> Arc<watch::Sender<Stop>> {
+        Arc::clone(&self.orders)
+    }
+
+    /// Waits until somebody asks for an end at once.
+    pub async fn at_once(&mut self) {
+        if self.stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until somebody asks for an end.

@@ -67,7 +67,8 @@ pub async fn open_where(
 }
 
 /// Whether anything of a stack is in the cloud. A stack of hosts alone needs no account, and no credentials.
-fn needs_cloud(stack: &Stack) -> bool {
+#[must_use]
+pub fn needs_cloud(stack: &Stack) -> bool {
     let asks = stack.resources.values().any(|desired| !desired.want.queries().is_empty());
     !stack.regions.is_empty() || asks || stack.hosts.is_empty()
 }

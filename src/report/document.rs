@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::duration::Seconds;
-use crate::model::{AccountId, Address, CloudId, Region, StackName};
+use crate::model::{AccountId, Address, CloudId, LeasePlace, Region, StackName};
 use crate::plan::policy::{Goal, Options};
 use crate::plan::reads::Reads;
 use crate::plan::{Because, Change, LeftOver, Plan, Roll, StepId, Verb};
@@ -80,6 +80,9 @@ pub struct Basis {
     pub options: Options,
     /// What was looked at.
     pub scope: Scope,
+    /// Where the stack's lock is kept, beside the one on the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LeasePlace>,
     /// What was found there, as far as the plan depends on it.
     pub reads: Reads,
 }

@@ -4,6 +4,7 @@
 
 pub mod document;
 pub mod edges;
+pub mod lock;
 pub mod markdown;
 pub mod outcome;
 pub mod problems;

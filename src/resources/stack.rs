@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::registry::Desired;
-use crate::model::{AccountId, Address, Region, StackName, Target};
+use crate::model::{AccountId, Address, LeasePlace, Region, StackName, Target};
 
 /// The whole of what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Stack {
     pub regions: BTreeSet<Region>,
     /// Patterns of tags that others may add.
     pub ignore_tags: Vec<String>,
+    /// Where the lock is kept that runners on several machines share; absent where the one on this machine is enough.
+    pub lock: Option<LeasePlace>,
     /// How the hosts are reached whose firewalls it speaks of, also of those that shall have nothing of ours any more.
     pub hosts: BTreeMap<Address, Target>,
     /// The resources; of a group each member.

@@ -131,6 +131,7 @@ prop_compose! {
             ("ignore_tags", vec![json!(["a*", "b"])]),
             ("regions", vec![json!(["us-east-1"])]),
             ("fingerprint_key", vec![json!({ "env": "KEY" })]),
+            ("lock", vec![json!({ "s3": "locks/shop" }), json!({ "s3": "locks", "region": "eu-west-1", "ttl": "2m" })]),
             ("network", vec![json!({ "vpc": "vpc-0123abcd", "region": { "us-east-1": { "subnets": ["subnet-0123abcd"] } } })]),
         ]),
         web in instance(),
@@ -179,7 +180,7 @@ proptest! {
 
 /// Any tree whose keys are mostly ours.
 fn tree() -> impl Strategy<Value = Value> {
-    const WORDS: [&str; 64] = [
+    const WORDS: [&str; 67] = [
         "stack",
         "region",
         "regions",
@@ -218,6 +219,9 @@ fn tree() -> impl Strategy<Value = Value> {
         "enabled",
         "fingerprint_key",
         "env",
+        "lock",
+        "s3",
+        "ttl",
         "name",
         "us-east-1",
         "load_balancer",
@@ -320,6 +324,7 @@ fn schema_and_decoder_take_the_same_keys() {
         (json!({ ODD: 1 }), root.clone()),
         (json!({ "network": { ODD: 1 } }), at(&root, &root["properties"]["network"]).clone()),
         (json!({ "fingerprint_key": { ODD: 1 } }), at(&root, &root["properties"]["fingerprint_key"]).clone()),
+        (json!({ "lock": { ODD: 1 } }), at(&root, &root["properties"]["lock"]).clone()),
         (json!({ "network": { "vpc": { ODD: 1 } } }), table(&field("security_group", "vpc"), 1)),
         (
             json!({ "security_group": { "a": { "ingress": [{ ODD: 1 }] } } }),

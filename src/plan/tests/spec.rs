@@ -35,6 +35,7 @@ pub(super) fn stack(resources: Resources) -> Stack {
         region: Some(here()),
         regions: std::collections::BTreeSet::from([here()]),
         ignore_tags: Vec::new(),
+        lock: None,
         hosts: BTreeMap::new(),
         resources: resources.into_iter().map(|(address, desired)| (at(address), desired)).collect(),
     }

@@ -22,7 +22,7 @@ impl Depth {
     /// Whether the table under `key` is a choice.
     fn is_choice(self, key: &str) -> bool {
         match self {
-            Self::Root => key == "fingerprint_key",
+            Self::Root => key == "fingerprint_key" || key == "lock",
             Self::Kind => false,
             Self::Fields => CHOICES.contains(&key),
         }

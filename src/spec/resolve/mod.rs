@@ -2,6 +2,7 @@
 
 mod circle;
 mod index;
+mod lock;
 mod outputs;
 mod scan;
 mod template;
@@ -58,6 +59,7 @@ pub fn resolve(root: &Node, inputs: &Inputs<'_>) -> (Option<Stack>, Diagnostics)
         regions,
         region: top.region,
         ignore_tags: top.ignore_tags,
+        lock: top.lock,
         hosts: found.hosts,
         resources: found.resources,
     });

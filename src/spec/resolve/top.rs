@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::secret::Secret;
 use crate::model::tree::{Entry, Node, Span, Value};
-use crate::model::{AccountId, Kind, Region, StackName};
+use crate::model::{AccountId, Kind, LeasePlace, Region, StackName};
 use crate::resources::decode::{At, Decode, Fields, by_rule, wrong_type};
 use crate::resources::spec::Network;
 use crate::resources::values::TagTable;
 use crate::resources::{Choice, SubnetChoice, VpcChoice, shape};
 use crate::spec::Inputs;
+
+use super::lock::{self, LockShape};
 
 /// The fields of the top level.
 pub(super) struct Top {
@@ -32,6 +34,8 @@ pub(super) struct Top {
     pub(super) ignore_tags: Vec<String>,
     /// The key of fingerprints of sensitive data.
     pub(super) fingerprint_key: Option<Secret>,
+    /// Where the lock is kept that runners on several machines share.
+    pub(super) lock: Option<LeasePlace>,
     networks: BTreeMap<Region, Network>,
     plain: Network,
 }
@@ -70,6 +74,7 @@ impl Top {
             tags: fields.optional("tags", problems).unwrap_or_default(),
             ignore_tags: fields.optional("ignore_tags", problems).map(patterns).unwrap_or_default(),
             fingerprint_key: variable.and_then(|source| source.key(inputs, problems)),
+            lock: fields.node("lock").and_then(|node| lock::read(node, problems)),
             networks,
             plain,
             region,
@@ -261,6 +266,8 @@ pub(crate) struct TopShape {
     ignore_tags: Option<Vec<String>>,
     /// Where the key of fingerprints of sensitive user data comes from.
     fingerprint_key: Option<KeySourceShape>,
+    /// What keeps two applies apart that run on different machines; beside it there is always a lock on this machine.
+    lock: Option<LockShape>,
     /// The network; the region's default VPC when absent.
     network: Option<NetworkShape>,
 }

@@ -64,6 +64,7 @@ impl Blueprint {
             region: Some(here()),
             regions: BTreeSet::from([here()]),
             ignore_tags: Vec::new(),
+            lock: None,
             hosts: hosts.collect(),
             resources,
         }
