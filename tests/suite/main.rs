@@ -31,6 +31,7 @@ mod layering;
 mod likeness;
 #[cfg(feature = "aws")]
 mod pages;
+mod pipelines;
 #[cfg(feature = "aws")]
 mod rolls;
 mod schemas;
