@@ -57,6 +57,8 @@ pub mod model;
 pub mod plan;
 pub mod port;
 pub mod provider;
+pub mod reach;
+pub mod rehearsal;
 pub mod report;
 pub mod resources;
 pub mod spec;

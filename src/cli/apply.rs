@@ -97,7 +97,8 @@ impl Job<'_> {
     async fn plan(&self, specified: &Specified, place: &Place, console: &Console) -> Result<Errand, Exit> {
         let Specified { stack, digest } = specified;
         let (policy, all_regions) = (policy(self.policy, self.goal), self.policy.all_regions);
-        let planned = session::plan_for(stack, &policy, all_regions, place).await;
+        let rehearse = !self.policy.risks.no_rehearsal;
+        let planned = session::rehearsed_plan_for(stack, &policy, all_regions, rehearse, place).await;
         let (plan, snapshot) = planned.map_err(|error| console.provider_error(&error))?;
         check_targets(self.policy, stack, &plan, console)?;
         let asked = Asked { policy: &policy, today: self.policy.today, all_regions };

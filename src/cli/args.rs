@@ -121,6 +121,9 @@ pub struct RiskArgs {
     /// Refuse what is a warning otherwise: addresses that stay open on a host because their region cannot be listed
     #[arg(long)]
     pub strict: bool,
+    /// Do not rehearse the plan: what it passes through on its way is not looked at
+    #[arg(long)]
+    pub no_rehearsal: bool,
 }
 
 /// Risks that can be accepted.

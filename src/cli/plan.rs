@@ -13,6 +13,7 @@ use super::session::Asked;
 use super::{kept, load, session, world};
 use crate::model::{Address, Region};
 use crate::plan::policy::Goal;
+use crate::rehearsal;
 use crate::report::document::{self, PlanDoc};
 use crate::report::{edges, markdown, snapshot, terminal};
 use crate::resources::stack::Stack;
@@ -55,7 +56,8 @@ async fn online(args: &Plan, console: &Console) -> Result<(crate::plan::Plan, Pl
     check_addresses(&args.policy, &stack, console)?;
     let place = world::open(&args.world, &stack, 16, console).await?;
     let policy = policy(&args.policy, if args.destroy { Goal::Destroy } else { Goal::Converge });
-    let (plan, snapshot) = session::plan_for(&stack, &policy, args.policy.all_regions, &place)
+    let rehearse = !args.policy.risks.no_rehearsal;
+    let (plan, snapshot) = session::rehearsed_plan_for(&stack, &policy, args.policy.all_regions, rehearse, &place)
         .await
         .map_err(|error| console.provider_error(&error))?;
     check_targets(&args.policy, &stack, &plan, console)?;
@@ -81,7 +83,11 @@ fn offline(args: &Plan, path: &Path, console: &Console) -> Result<(crate::plan::
     }
     check_addresses(&args.policy, &stack, console)?;
     let policy = policy(&args.policy, Goal::Converge);
-    let plan = crate::plan::plan(&stack, &doc.snapshot, &policy);
+    let mut plan = crate::plan::plan(&stack, &doc.snapshot, &policy);
+    let told = rehearsal::rehearse(&stack, &doc.snapshot, &policy, false, &plan);
+    if let Some(told) = told.filter(|_| !args.policy.risks.no_rehearsal) {
+        plan.rehearsed(told);
+    }
     check_targets(&args.policy, &stack, &plan, console)?;
     if !plan.questions().is_empty() {
         console.talk(&format!(

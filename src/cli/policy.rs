@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn each_risk_is_accepted_alone() {
         let accepted = |accept: &[Risk], strict| {
-            let risks = RiskArgs { accept: accept.to_vec(), strict };
+            let risks = RiskArgs { accept: accept.to_vec(), strict, no_rehearsal: false };
             let policy = policy(&PolicyArgs { risks, ..PolicyArgs::default() }, Goal::Converge);
             (policy.exposure == Consent::Given, policy.accepted)
         };

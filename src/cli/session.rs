@@ -6,6 +6,7 @@ use crate::plan::policy::{Goal, Options, Policy};
 use crate::plan::reads::Reads;
 use crate::plan::{self, Plan};
 use crate::port::{Class, Provider, ProviderError, Scope};
+use crate::rehearsal;
 use crate::report::document::Basis;
 use crate::resources::snapshot::Snapshot;
 use crate::resources::stack::Stack;
@@ -82,6 +83,25 @@ pub async fn plan_for<P: Provider>(
         let answers = world.inquire(&open).await?;
         snapshot.answers.extend(answers);
         plan = plan::plan(stack, &snapshot, &policy);
+    }
+    Ok((plan, snapshot))
+}
+
+/// Observes, plans, and rehearses the plan unless it is told not to.
+///
+/// # Errors
+/// As [`plan_for`].
+pub async fn rehearsed_plan_for<P: Provider>(
+    stack: &Stack,
+    policy: &Policy,
+    all_regions: bool,
+    rehearse: bool,
+    world: &P,
+) -> Result<(Plan, Snapshot), ProviderError> {
+    let (mut plan, snapshot) = plan_for(stack, policy, all_regions, world).await?;
+    let told = if rehearse { rehearsal::rehearse(stack, &snapshot, policy, all_regions, &plan) } else { None };
+    if let Some(told) = told {
+        plan.rehearsed(told);
     }
     Ok((plan, snapshot))
 }

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod tags;
 pub mod target;
 pub mod text;
+pub mod traffic;
 pub mod tree;
 
 pub use address::{Address, Kind, Name};
@@ -26,3 +27,4 @@ pub use place::{AccountId, Region, StackName};
 pub use query::Query;
 pub use tags::{Owner, TagEdit, Tags};
 pub use target::Target;
+pub use traffic::TrafficSet;

@@ -413,6 +413,7 @@ impl<'p, 'a> Linker<'p, 'a> {
                 }
             }
         }
+        self.seats(ripple);
         if !self.batches.iter().any(|batch| matches!(batch.role, Role::Remove { .. })) {
             return;
         }
@@ -421,6 +422,27 @@ impl<'p, 'a> Linker<'p, 'a> {
                 let Some(remover) = self.removers.get(&hold.id) else { continue };
                 if !freed.contains(&(&object.id, &hold.id)) {
                     self.refuse_held(*remover, object, &hold.id);
+                }
+            }
+        }
+    }
+
+    /// Who decides outputs of an object goes elsewhere before another does: it would be pushed out, and decide nobody's.
+    fn seats(&mut self, ripple: &Ripple<'a>) {
+        let mut leaving: BTreeMap<CloudId, Vec<StepId>> = BTreeMap::new();
+        let lenders: Vec<_> = self.drafts().filter(|(_, batch, _)| self.lends(ripple, *batch)).collect();
+        for (step, _, draft) in &lenders {
+            // Only who goes elsewhere: one that goes for good may be pushed out, so that another answers at once.
+            let moves = draft.wave != Wave::Remove && !draft.action.needs().links.is_empty();
+            for id in draft.frees.iter().filter(|_| moves) {
+                leaving.entry(id.clone()).or_default().push(*step);
+            }
+        }
+        for (step, _, draft) in lenders {
+            for link in draft.action.needs().links {
+                let Link::Existing(id) = link else { continue };
+                for before in leaving.get(&id).into_iter().flatten() {
+                    self.edge(*before, step, Because::Serves(id.clone()));
                 }
             }
         }

@@ -29,6 +29,7 @@ mod lookup;
 pub mod policy;
 mod reach;
 pub mod reads;
+pub mod rehearsed;
 mod ripple;
 mod roll;
 mod select;
@@ -83,7 +84,9 @@ pub struct Plan {
     retained: Vec<Address>,
     rolls: Vec<Roll>,
     exposures: Vec<String>,
+    given_up: Vec<Edge>,
     unseen: Vec<Unseen>,
+    rehearsal: Option<rehearsed::Rehearsal>,
 }
 
 /// Plans a stack against what was observed.
@@ -112,7 +115,9 @@ pub fn plan(stack: &Stack, snapshot: &Snapshot, policy: &Policy) -> Plan {
         retained: changes.retained,
         rolls,
         exposures: Vec::new(),
+        given_up: Vec::new(),
         unseen: snapshot.unseen.clone(),
+        rehearsal: None,
     };
     plan.refusals.extend(refusals);
     plan.order(edges, stack, policy);
@@ -152,9 +157,10 @@ impl Plan {
         match Graph::order(self.steps.len(), edges) {
             Ok((graph, given_up)) => {
                 self.graph = graph;
-                for edge in given_up {
-                    self.give_up(&edge, stack, policy);
+                for edge in &given_up {
+                    self.give_up(edge, stack, policy);
                 }
+                self.given_up = given_up;
             }
             Err(graph::Cycle(edges)) => {
                 let chain: Vec<String> = edges.iter().map(|edge| self.words(edge)).collect();
@@ -353,6 +359,12 @@ impl Plan {
     #[must_use]
     pub fn exposures(&self) -> &[String] {
         &self.exposures
+    }
+
+    /// Orders that had to be given up, as steps would have waited for each other.
+    #[must_use]
+    pub fn given_up(&self) -> &[Edge] {
+        &self.given_up
     }
 
     /// What could not be seen.

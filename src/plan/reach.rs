@@ -13,11 +13,16 @@ impl Linker<'_, '_> {
     pub(super) fn reach(&mut self) {
         let mut opens: BTreeMap<Link, Vec<(StepId, usize)>> = BTreeMap::new();
         let mut closes: BTreeMap<CloudId, Vec<StepId>> = BTreeMap::new();
+        // What elsewhere lets in the members of a group, and what no longer does.
+        let mut admits: BTreeMap<Link, Vec<(StepId, usize)>> = BTreeMap::new();
+        let mut expels: BTreeMap<CloudId, Vec<StepId>> = BTreeMap::new();
         for (step, batch, draft) in self.drafts() {
             for reach in &draft.reach {
                 match reach {
                     Reach::Opens(group) => opens.entry(group.clone()).or_default().push((step, batch)),
                     Reach::Closes(group) => closes.entry(group.clone()).or_default().push(step),
+                    Reach::Admits(group) => admits.entry(group.clone()).or_default().push((step, batch)),
+                    Reach::Expels(group) => expels.entry(group.clone()).or_default().push(step),
                     Reach::Joins(_) | Reach::BornInto(_) | Reach::Leaves(_) => {}
                 }
             }
@@ -29,18 +34,22 @@ impl Linker<'_, '_> {
             let Some(mover) = self.address(batch) else { continue };
             for reach in &draft.reach {
                 match reach {
-                    Reach::Joins(group) => self.after_opening(&opens, group, step, Because::OpenFirst),
+                    Reach::Joins(group) => {
+                        self.after_opening(&opens, group, step, Because::OpenFirst);
+                        self.after_opening(&admits, group, step, Because::OpenFirst);
+                    }
                     Reach::BornInto(group) => self.after_opening(&opens, group, step, Because::BornOpen),
                     Reach::Leaves(group) => {
-                        let opening = opens.get(&Link::Existing(group.clone())).into_iter().flatten();
+                        let link = Link::Existing(group.clone());
+                        let opening = [&opens, &admits].into_iter().filter_map(|opens| opens.get(&link)).flatten();
                         for (open, _) in opening {
                             self.edge(step, *open, Because::LeaveFirst(mover.clone()));
                         }
-                        for close in closes.get(group).into_iter().flatten() {
+                        for close in [&closes, &expels].into_iter().filter_map(|closes| closes.get(group)).flatten() {
                             self.edge(step, *close, Because::CloseLast(mover.clone()));
                         }
                     }
-                    Reach::Opens(_) | Reach::Closes(_) => {}
+                    Reach::Opens(_) | Reach::Closes(_) | Reach::Admits(_) | Reach::Expels(_) => {}
                 }
             }
         }

@@ -76,6 +76,8 @@ impl Plan {
             rolls: parts.rolls,
             exposures: parts.exposures,
             unseen: parts.unseen,
+            rehearsal: None,
+            given_up: Vec::new(),
         };
         match audit::audit(&plan).first() {
             Some(finding) => Err(finding.clone()),

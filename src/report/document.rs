@@ -10,6 +10,7 @@ use crate::model::duration::Seconds;
 use crate::model::{AccountId, Address, CloudId, LeasePlace, Region, StackName};
 use crate::plan::policy::{Goal, Options};
 use crate::plan::reads::Reads;
+use crate::plan::rehearsed::Rehearsal;
 use crate::plan::{Because, Change, LeftOver, Plan, Roll, StepId, Verb};
 use crate::resources::scope::Scope;
 use crate::resources::snapshot::Unseen;
@@ -63,6 +64,9 @@ pub struct PlanDoc {
     pub retained: Vec<Address>,
     /// What could not be seen.
     pub unseen: Vec<Unseen>,
+    /// What a rehearsal found; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Rehearsal>,
     /// The calls, with what each waits for.
     pub steps: Vec<StepDoc>,
     /// What it stands on. Without it a plan can be read and not be applied.
@@ -263,6 +267,7 @@ pub fn document(plan: &Plan, world: World) -> PlanDoc {
         remarks: remarks(plan),
         retained: plan.retained().to_vec(),
         unseen: plan.unseen().to_vec(),
+        rehearsal: plan.rehearsal().cloned(),
         steps: steps(plan),
         basis: None,
     }

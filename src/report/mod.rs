@@ -8,6 +8,7 @@ pub mod lock;
 pub mod markdown;
 pub mod outcome;
 pub mod problems;
+mod rehearsal;
 pub mod restore;
 pub mod snapshot;
 pub mod style;

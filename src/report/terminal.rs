@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::document::{ChangeDoc, GoalDoc, PlanDoc, World};
+use super::rehearsal;
 use super::style::{Ink, Style, safe};
 use super::words::{Line, changed_lines, in_turn, left_over, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
@@ -26,6 +27,7 @@ pub fn plan(doc: &PlanDoc, style: Style) -> String {
     }
     page.remarks(doc);
     page.rolls(&doc.rolls);
+    page.findings(doc);
     page.foot(doc);
     page.out
 }
@@ -211,6 +213,19 @@ impl Page {
         }
     }
 
+    /// What a rehearsal found, with the calls that lead there.
+    fn findings(&mut self, doc: &PlanDoc) {
+        for finding in doc.rehearsal.iter().flat_map(|rehearsal| &rehearsal.findings) {
+            let words = if finding.accepted { "Accepted of the rehearsal" } else { "Refused by the rehearsal" };
+            let head = self.style.paint(if finding.accepted { Ink::Change } else { Ink::Bad }, words);
+            self.line("");
+            self.line(&format!("{head}: {}", safe(&finding.message)));
+            for line in rehearsal::order(finding, doc) {
+                self.line(&format!("  {}", safe(&line)));
+            }
+        }
+    }
+
     fn foot(&mut self, doc: &PlanDoc) {
         if !doc.retained.is_empty() {
             let text = format!("  kept, as protected or needed by what is: {}", listed(&doc.retained));
@@ -222,6 +237,9 @@ impl Page {
         let sums = sums(doc);
         let sums = self.style.paint(Ink::Strong, &sums);
         self.line(&sums);
+        for line in doc.rehearsal.iter().flat_map(rehearsal::lines) {
+            self.line(&safe(&line));
+        }
         if let Some(hash) = &doc.hash {
             self.line(&format!("plan {hash}"));
         }

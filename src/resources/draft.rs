@@ -107,6 +107,10 @@ pub enum Reach {
     Opens(Link),
     /// It closes something to the members of this group.
     Closes(CloudId),
+    /// It lets the members of this group in where they were not.
+    Admits(Link),
+    /// It lets the members of this group in no more where they were.
+    Expels(CloudId),
     /// It makes something that exists a member of this group.
     Joins(Link),
     /// It makes a new object a member of this group.

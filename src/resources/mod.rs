@@ -30,6 +30,7 @@ pub mod decode;
 mod delta;
 mod draft;
 pub mod elastic_ip;
+pub mod flow;
 pub mod host_firewall;
 pub mod instance;
 pub mod key_pair;
@@ -170,6 +171,12 @@ pub trait Resource {
     #[must_use]
     fn members(_have: &Self::Observed) -> Vec<Member> {
         Vec::new()
+    }
+
+    /// What it is to those who talk to each other; none where it is nothing.
+    #[must_use]
+    fn stance(_have: &Seen<'_, Self::Observed>) -> Option<flow::Stance> {
+        None
     }
 
     /// What is to be said of it beyond its outputs and members, line by line, for whoever only looks.

@@ -52,6 +52,8 @@ pub enum RefusalKind {
     Pending,
     /// A guard of the spec or the command line.
     Guard,
+    /// A rehearsal came to a state that must not be.
+    Rehearsal,
 }
 
 impl Refusal {

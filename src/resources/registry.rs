@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::flow::Stance;
 use super::snapshot::Facts;
 use super::{
     Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Read, Resource, Seen, Stamps, Wrap,
@@ -229,6 +230,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn members(&self) -> Vec<Member> {
                 match &self.body { $(Body::$variant(body) => $column::$marker::members(body),)* }
+            }
+
+            /// What it is to those who talk to each other.
+            #[must_use]
+            pub fn stance(&self) -> Option<Stance> {
+                match &self.body { $(Body::$variant(body) => $column::$marker::stance(&self.seen(body)),)* }
             }
 
             /// What is to be said of it beyond its outputs and members, line by line.

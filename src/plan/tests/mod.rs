@@ -29,6 +29,7 @@ mod kept;
 mod likeness;
 mod ownership;
 mod properties;
+mod rehearsal;
 mod rolls;
 mod seeds;
 mod spec;

@@ -9,9 +9,11 @@ use std::fmt::Write;
 
 use super::document::{ChangeDoc, GoalDoc, PlanDoc, Remark, Risk, World};
 use super::edges;
+use super::rehearsal;
 use super::style::safe;
 use super::words::{in_turn, left_over, mark, range, risk_rows, stories, sums};
 use crate::model::Address;
+use crate::plan::rehearsed::Finding;
 use crate::plan::{Roll, Turn, Verb};
 use crate::resources::{Edit, Effect, Field, Impact, Refusal};
 use budget::{Piece, Rank, Section, fit};
@@ -39,11 +41,15 @@ pub fn plan(doc: &PlanDoc, budget: usize) -> String {
     }
     let mut sections = vec![Section {
         head: marker,
-        pieces: vec![Piece::new(Rank::Never, format!("{}\n\n{}\n{}\n", head(doc, "### ", ""), sums(doc), hash(doc)))],
+        pieces: vec![Piece::new(
+            Rank::Never,
+            format!("{}\n\n{}\n{}\n{}", head(doc, "### ", ""), sums(doc), hash(doc), told(doc)),
+        )],
         foot: "",
     }];
     sections.push(Section::list("Could not be seen", unseen(doc)));
     sections.push(Section::list("Refused", doc.refusals.iter().map(refusal).collect()));
+    sections.extend(findings(doc));
     sections.push(Section::list("What goes", doc.changes.iter().filter_map(|change| going(change, doc)).collect()));
     sections.push(Section::list("Risk", risks(doc)));
     sections.push(Section::list("What becomes reachable", doc.changes.iter().flat_map(opened).collect()));
@@ -105,6 +111,28 @@ fn refusal(refusal: &Refusal) -> Piece {
     let at = address.as_ref().map_or_else(|| "**the plan**".to_owned(), |address| code(&address.to_string()));
     let hint = hint.as_ref().map(|hint| format!("<br>hint: {}", prose(hint))).unwrap_or_default();
     Piece::new(Rank::Never, format!("- {at}: {}{hint}\n", prose(message)))
+}
+
+/// What a rehearsal came to.
+fn told(doc: &PlanDoc) -> String {
+    let lines: Vec<String> = doc.rehearsal.iter().flat_map(rehearsal::lines).map(|line| prose(&line)).collect();
+    if lines.is_empty() { String::new() } else { format!("{}\n\n", lines.join("<br>\n")) }
+}
+
+/// What a rehearsal found, with the calls that lead there.
+fn findings(doc: &PlanDoc) -> Option<Section> {
+    let found = doc.rehearsal.as_ref().map(|rehearsal| &rehearsal.findings).filter(|found| !found.is_empty())?;
+    let piece = |finding: &Finding| {
+        let accepted = if finding.accepted { "accepted: " } else { "" };
+        let order = rehearsal::order(finding, doc).join("\n");
+        let order = if order.is_empty() { order } else { fence("text", &safe(&order)) };
+        Piece::new(Rank::Never, format!("{accepted}{}\n\n{order}\n", prose(&finding.message)))
+    };
+    Some(Section {
+        head: "#### Found by the rehearsal\n\n".to_owned(),
+        pieces: found.iter().map(piece).collect(),
+        foot: "",
+    })
 }
 
 /// A line for an object that goes; none for any other change. Nobody shall have to look for these.

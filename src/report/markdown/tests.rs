@@ -87,6 +87,7 @@ fn empty() -> PlanDoc {
         remarks: Vec::new(),
         retained: Vec::new(),
         unseen: Vec::new(),
+        rehearsal: None,
         steps: Vec::new(),
     }
 }

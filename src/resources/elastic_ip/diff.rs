@@ -1,9 +1,11 @@
 //! How an Elastic IP becomes what is wanted. An address never moves unless the plan says from whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Action, Desired, Observed};
-use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit};
+use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit, TrafficSet};
+use crate::resources::flow::{Machine, Stance};
 use crate::resources::{Context, Delta, Draft, Edit, Effect, Field, Hold, Impact, Loan, Needs, Resource, Seen, Wave};
 
 /// The kind `elastic_ip`.
@@ -112,6 +114,12 @@ impl Resource for ElasticIp {
         let instance = have.association.as_ref().and_then(|association| association.instance.clone());
         // AWS lets an instance go that an address points at; the order still matters to whoever uses the address.
         instance.map(|id| Hold { id, firm: false }).into_iter().collect()
+    }
+
+    /// Whoever comes from the address is told from others by it; it answers through the instance that has it.
+    fn stance(have: &Seen<'_, Observed>) -> Option<Stance> {
+        let addresses = [IpAddr::from(have.body.public_ip).into()].into_iter().collect();
+        Some(Stance::Machine(Machine { groups: BTreeSet::new(), addresses, listens: TrafficSet::default() }))
     }
 
     fn is_called(have: &Seen<'_, Observed>, adopt: &str) -> bool {

@@ -9,11 +9,12 @@ use super::packet::Foreign;
 use super::ruleset::{Mode, Ruleset};
 use super::state::Source;
 use super::steps::{Steps, carry};
-use super::{Action, Desired, Observed, backend, describe, differences, sources};
+use super::{Action, Desired, Observed, backend, describe, differences, flows, sources};
 use crate::model::duration::Seconds;
 use crate::model::tags::GENERATION;
 use crate::model::text::Part;
 use crate::model::{Address, CloudId, Kind, Link, Output, Query, Reference, TagEdit, Tags, Target};
+use crate::resources::flow::Stance;
 use crate::resources::{
     After, Context, Delta, Draft, Edit, Effect, Field, Ground, Impact, Needs, Refusal, RefusalKind, Resource, Seen,
     Wave,
@@ -160,6 +161,10 @@ impl Resource for HostFirewall {
 
     fn describe(have: &Observed) -> Vec<String> {
         describe::describe(have)
+    }
+
+    fn stance(have: &Seen<'_, Observed>) -> Option<Stance> {
+        Some(Stance::Filter(flows::filter(have.body.ours.as_ref().map(|ours| &ours.rules))))
     }
 
     fn is_called(_: &Seen<'_, Observed>, _: &str) -> bool {

@@ -12,6 +12,7 @@
 //! | `backend.rs` | which dialect a host is spoken to in |
 //! | `differences.rs` | what differs on a host, in words |
 //! | `describe.rs` | what stands on a host, in words |
+//! | `flows.rs` | what our rules let in, in the vocabulary of all kinds |
 //! | `lockout.rs` | whether whoever carries out the plan still gets in |
 //! | `dialect.rs` | the door to the two dialects: what a host lists, and the texts that change it |
 //! | `nft.rs`, `iptables.rs` | the two dialects: pure parse and render |
@@ -28,6 +29,7 @@ pub mod describe;
 pub mod dialect;
 pub mod diff;
 mod differences;
+mod flows;
 mod foreign;
 pub mod host;
 pub mod hosts;

@@ -21,7 +21,7 @@ mod view;
 
 pub use audit::problems;
 pub use change::{Order, perform};
-pub use view::observed;
+pub use view::{observed, stance};
 
 /// Where simulated operators come from (RFC 5737).
 const OPERATOR: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 10));

@@ -6,9 +6,10 @@ use super::action::VolumeChange;
 use super::compare::{self, Differences};
 use super::state::{ImageChoice, KeyChoice, RootVolume, Shutdown, State};
 use super::user_data::{Body, FINGERPRINT, UserData};
-use super::{Action, Desired, IMAGE_QUERY, Observed, SHUTDOWN, canonical, create};
+use super::{Action, Desired, IMAGE_QUERY, Observed, SHUTDOWN, canonical, create, flows};
 use crate::model::tags::PROTECT;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit, Tags};
+use crate::resources::flow::Stance;
 use crate::resources::snapshot::{Answer, Facts, Question};
 use crate::resources::{
     Context, Delta, Draft, Effect, Hold, Impact, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen, Stamps, Wave,
@@ -183,6 +184,10 @@ impl Resource for Instance {
 
     fn occupies(have: &Seen<'_, Observed>) -> BTreeSet<String> {
         BTreeSet::from([slot(have.body.private_ip, have.body.vpc.as_str())])
+    }
+
+    fn stance(have: &Seen<'_, Observed>) -> Option<Stance> {
+        flows::machine(have.body).map(Stance::Machine)
     }
 
     fn is_called(have: &Seen<'_, Observed>, adopt: &str) -> bool {

@@ -6,6 +6,7 @@ pub mod aws;
 mod compare;
 mod create;
 pub mod diff;
+mod flows;
 mod place;
 pub mod sim;
 pub mod spec;

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::Create;
 use super::compare;
+use super::flows;
 use super::health;
 use super::members;
 use super::state::Listener;
 use super::{Action, Desired, Observed};
 use crate::model::duration::Seconds;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit};
+use crate::resources::flow::Stance;
 use crate::resources::snapshot::{Answer, Question, Subnet};
 use crate::resources::{
     Context, Crew, Delta, Draft, Edit, Effect, Field, Hold, Impact, Member, Needs, Reach, Read, Refusal, RefusalKind,
@@ -170,6 +172,10 @@ impl Resource for LoadBalancer {
 
     fn crew(want: &Desired) -> Option<Crew> {
         Some(members::crew(want))
+    }
+
+    fn stance(have: &Seen<'_, Observed>) -> Option<Stance> {
+        Some(Stance::Machine(flows::machine(have.body)))
     }
 
     fn is_called(have: &Seen<'_, Observed>, adopt: &str) -> bool {

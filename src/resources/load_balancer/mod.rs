@@ -5,6 +5,7 @@ pub mod action;
 pub mod aws;
 mod compare;
 pub mod diff;
+mod flows;
 mod health;
 mod members;
 pub mod sim;

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flows;
 use super::rules;
 use super::state::{Direction, Peer};
 use super::{Action, Desired, Observed};
 use crate::model::{Kind, Link, Output, Reference, TagEdit};
+use crate::resources::flow::Stance;
 use crate::resources::snapshot::{Answer, Question};
 use crate::resources::{
-    After, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen,
-    Wave,
+    After, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Read, Refusal, RefusalKind, Resource, Seen, Wave,
 };
 
 /// The kind `security_group`.
@@ -71,7 +72,7 @@ impl Resource for SecurityGroup {
             if !rules.is_empty() {
                 drafts.push(Draft {
                     after: After::Ready,
-                    reach: vec![Reach::Opens(Link::Planned(cx.at.clone()))],
+                    reach: rules::opening(Link::Planned(cx.at.clone()), &rules),
                     ..Draft::new(
                         rules::authorize_title(direction),
                         Wave::Make,
@@ -116,9 +117,9 @@ impl Resource for SecurityGroup {
                 have.body.of(direction).filter(|rule| rules::names_other(&rule.rule, have.id)).collect();
             if !linked.is_empty() {
                 let frees = linked.iter().filter_map(|rule| rules::group_of(&rule.rule)).cloned().collect();
+                let reach = rules::closing(have.id, linked.iter().copied());
                 let revoke = Action::Revoke { direction, rules: linked.into_iter().map(rules::old_rule).collect() };
                 let title = rules::revoke_title(direction);
-                let reach = vec![Reach::Closes(have.id.clone())];
                 drafts.push(Draft { frees, reach, ..Draft::new(title, Wave::Remove, Some(have.id.clone()), revoke) });
             }
         }
@@ -176,6 +177,10 @@ impl Resource for SecurityGroup {
 
     fn occupies(have: &Seen<'_, Observed>) -> BTreeSet<String> {
         BTreeSet::from([slot(&have.body.name, have.body.vpc.as_str())])
+    }
+
+    fn stance(have: &Seen<'_, Observed>) -> Option<Stance> {
+        Some(Stance::Rules(flows::rules(have.body)))
     }
 
     fn is_called(have: &Seen<'_, Observed>, adopt: &str) -> bool {

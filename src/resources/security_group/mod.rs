@@ -4,6 +4,7 @@ pub mod action;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod diff;
+mod flows;
 mod rules;
 pub mod sim;
 pub mod spec;

@@ -225,7 +225,7 @@ impl Change<'_> {
         }
         let action = authorize(self.direction, rules.to_vec(), cx);
         drafts.push(Draft {
-            reach: vec![Reach::Opens(Link::Existing(have.id.clone()))],
+            reach: opening(Link::Existing(have.id.clone()), rules),
             ..Draft::new(authorize_title(self.direction), Wave::Update, Some(have.id.clone()), action)
         });
     }
@@ -247,7 +247,7 @@ impl Change<'_> {
             Action::Revoke { direction: self.direction, rules: rules.iter().map(|rule| old_rule(rule)).collect() };
         drafts.push(Draft {
             frees: frees.difference(&kept).map(|id| (*id).clone()).collect(),
-            reach: vec![Reach::Closes(have.id.clone())],
+            reach: closing(&have.id, rules.iter().copied()),
             ..Draft::new(revoke_title(self.direction), Wave::Update, Some(have.id.clone()), action)
         });
     }
@@ -287,6 +287,28 @@ fn linked(rule: &Rule<CloudId>) -> Rule<Link> {
         Peer::Output { address, output } => Peer::Output { address: address.clone(), output: *output },
     };
     Rule { traffic: rule.traffic, peer }
+}
+
+/// How a call that authorizes bears on who may talk to whom: it opens to the members of its own group, and lets in the
+/// members of the groups that it names.
+pub(super) fn opening(own: Link, rules: &[NewRule]) -> Vec<Reach> {
+    let peers: BTreeSet<&Link> = rules
+        .iter()
+        .filter_map(|new| match &new.rule.peer {
+            Peer::Group(link) => Some(link),
+            Peer::Cidr(_) | Peer::ForeignGroup { .. } | Peer::PrefixList(_) | Peer::Output { .. } => None,
+        })
+        .filter(|link| **link != own)
+        .collect();
+    let admits = peers.into_iter().cloned().map(Reach::Admits);
+    std::iter::once(Reach::Opens(own.clone())).chain(admits).collect()
+}
+
+/// The same of one that revokes.
+pub(super) fn closing<'a>(own: &CloudId, rules: impl Iterator<Item = &'a ObservedRule>) -> Vec<Reach> {
+    let peers: BTreeSet<&CloudId> = rules.filter_map(|old| group_of(&old.rule)).filter(|peer| *peer != own).collect();
+    let expels = peers.into_iter().cloned().map(Reach::Expels);
+    std::iter::once(Reach::Closes(own.clone())).chain(expels).collect()
 }
 
 /// A rule to authorize.

@@ -186,7 +186,7 @@ fn resolve(turn: &Turn<'_>, vpc: &VpcId, peer: &Peer<Link>) -> Result<Peer<Cloud
         Peer::Cidr(network) => Ok(Peer::Cidr(*network)),
         Peer::Group(link) => {
             let id = turn.link(link)?;
-            if group(turn, &id)?.vpc == *vpc {
+            if turn.place.is_stranger(&id) || group(turn, &id)?.vpc == *vpc {
                 return Ok(Peer::Group(id));
             }
             let why = format!("the security group `{id}` is not in `{vpc}`");

@@ -23,6 +23,9 @@ impl World {
         if let Some(why) = place.unavailable() {
             return Err(why.to_owned());
         }
+        if let Some(answer) = self.recall.answer(question, &place) {
+            return Ok(answer.clone());
+        }
         Ok(match question {
             Question::Holders { kind: _, region: _, id } => {
                 Answer::Holders(place.holders(id).filter(|holder| holder.id != *id).map(holder).collect())

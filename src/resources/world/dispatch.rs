@@ -147,10 +147,34 @@ pub(super) fn ripen(place: &mut RegionWorld, pool: &mut PublicPool, id: &CloudId
     place.set_due(id, None);
 }
 
+/// Takes what a listing says between the lines of an object that was observed.
+pub(super) fn recall(place: &mut RegionWorld, id: &CloudId) {
+    instance::sim::recall(place, id);
+}
+
+/// The members of an object that fail its health checks.
+pub(super) fn ailing(object: &Object) -> Vec<CloudId> {
+    match &object.body {
+        Body::LoadBalancer(body) => load_balancer::sim::ailing(body),
+        _ => Vec::new(),
+    }
+}
+
+/// The VPC that an object lies in.
+pub(super) fn vpc(object: &Object) -> Option<&crate::model::id::VpcId> {
+    match &object.body {
+        Body::SecurityGroup(body) => Some(&body.vpc),
+        Body::Instance(body) => Some(&body.vpc),
+        Body::LoadBalancer(body) => Some(&body.vpc),
+        Body::KeyPair(_) | Body::ElasticIp(_) | Body::HostFirewall(_) => None,
+    }
+}
+
 /// Whether the object takes an Elastic IP.
 pub(super) fn takes_address(place: &RegionWorld, id: &CloudId) -> Result<(), WorldError> {
     match place.object(id).map(|object| &object.body) {
         Some(Body::Instance(body)) => instance::sim::takes_address(id, body),
+        None if place.is_stranger(id) => Ok(()),
         Some(_) | None => Err(WorldError::missing(Kind::Instance, id)),
     }
 }

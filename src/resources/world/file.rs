@@ -1,6 +1,7 @@
 //! The world as a file: what users keep, and write by hand for examples.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,8 @@ impl TryFrom<WorldFile> for World {
         }
         let regions_of_file = regions;
         let regions = BTreeMap::new();
-        let mut world = Self { account, clock, limits, pool: addresses_given, regions, hosts, breaches };
+        let pool = addresses_given;
+        let mut world = Self { account, clock, limits, pool, regions, hosts, breaches, recall: Arc::default() };
         for (name, region) in regions_of_file {
             if name.is_hosts() {
                 return Err("`hosts` is no region: hosts stand beside the regions".to_owned());
@@ -115,7 +117,7 @@ impl TryFrom<WorldFile> for World {
 
 impl From<World> for WorldFile {
     fn from(world: World) -> Self {
-        let World { account, clock, limits, pool, regions, hosts, breaches } = world;
+        let World { account, clock, limits, pool, regions, hosts, breaches, recall: _ } = world;
         Self {
             format_version: FORMAT_VERSION,
             account,

@@ -41,6 +41,12 @@ impl World {
         Ok(Object { id, region: Region::hosts(), tags, body: Body::HostFirewall(body) })
     }
 
+    /// The host that a call is for, where it says so.
+    #[must_use]
+    pub fn host_of(call: &Call) -> Option<CloudId> {
+        dispatch::host_of(&call.action).or_else(|| call.on.clone())
+    }
+
     /// Boots a host.
     pub fn reboot(&mut self, id: &CloudId) {
         if let Some(host) = self.hosts.get_mut(id) {
@@ -53,8 +59,7 @@ impl World {
     /// # Errors
     /// What the host answers instead of doing it.
     pub(super) fn step_host(&mut self, call: &Call, known: &dyn Resolve) -> Result<Outputs, WorldError> {
-        let named = dispatch::host_of(&call.action).or_else(|| call.on.clone());
-        let Some(id) = named.or_else(|| known.id(&Link::Planned(call.at.clone()))) else {
+        let Some(id) = Self::host_of(call).or_else(|| known.id(&Link::Planned(call.at.clone()))) else {
             return Err(WorldError::invalid("the call does not say which host it is for"));
         };
         let host = self.hosts.entry(id.clone()).or_insert_with(|| Host::fresh(&id));

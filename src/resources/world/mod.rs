@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ mod hosts;
 mod look;
 mod place;
 mod radius;
+mod recall;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -67,6 +69,7 @@ pub struct World {
     regions: BTreeMap<Region, RegionWorld>,
     hosts: BTreeMap<CloudId, Host>,
     breaches: Vec<String>,
+    recall: Arc<recall::Recall>,
 }
 
 /// The account's quotas (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
@@ -110,6 +113,7 @@ impl Default for World {
             regions: BTreeMap::new(),
             hosts: BTreeMap::new(),
             breaches: Vec::new(),
+            recall: Arc::default(),
         }
     }
 }
@@ -210,7 +214,17 @@ impl World {
         let place = self.region(region);
         match place.unavailable() {
             Some(why) => Err(why.to_owned()),
-            None => Ok(place.objects().filter_map(|object| dispatch::listed(&place, object)).collect()),
+            None => {
+                let known = place.objects().filter_map(|object| dispatch::listed(&place, object));
+                match self.recall.fleet(region) {
+                    Some(snapshot::Fleet::Unseen(why)) => Err(why.clone()),
+                    Some(snapshot::Fleet::Seen(machines)) => {
+                        let others = machines.iter().filter(|machine| place.is_stranger(&machine.id)).cloned();
+                        Ok(known.chain(others).collect())
+                    }
+                    None => Ok(known.collect()),
+                }
+            }
         }
     }
 
@@ -236,7 +250,7 @@ impl World {
             return self.step_host(call, known);
         }
         self.region_mut(&call.region);
-        let Self { account, clock, limits, pool, regions, hosts, breaches } = self;
+        let Self { account, clock, limits, pool, regions, hosts, breaches, recall: _ } = self;
         let Some(place) = regions.get_mut(&call.region) else { return Ok(Outputs::new()) };
         if let Some(why) = place.unavailable() {
             return Err(WorldError::new(Trouble::Denied, "OptInRequired", why));

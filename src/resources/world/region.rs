@@ -47,6 +47,18 @@ pub enum Slot {
     },
 }
 
+/// From where a region that is known in part counts the ids that it gives.
+const TOLD: u64 = 1 << 48;
+
+/// A region of which a listing is all that is known.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    /// Everything that was ever told of.
+    known: BTreeSet<CloudId>,
+    /// What changed since somebody looked.
+    changed: BTreeSet<CloudId>,
+}
+
 /// A region of the simulated world.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionWorld {
@@ -67,6 +79,8 @@ pub struct RegionWorld {
     due: BTreeSet<(u64, CloudId)>,
     /// What the objects were that a call has touched; none while nobody watches.
     touched: Option<BTreeMap<CloudId, Before>>,
+    /// What is known of the region, where that is not everything there is.
+    part: Option<Part>,
 }
 
 impl RegionWorld {
@@ -129,6 +143,7 @@ impl RegionWorld {
             counts: BTreeMap::new(),
             due: BTreeSet::new(),
             touched: None,
+            part: None,
         }
     }
 
@@ -268,7 +283,41 @@ impl RegionWorld {
         self.touch(&object.id);
         self.remove(&object.id);
         self.index(&object);
+        if let Some(part) = &mut self.part {
+            part.known.insert(object.id.clone());
+            part.changed.insert(object.id.clone());
+        }
         self.objects.insert(object.id.clone(), object);
+    }
+
+    /// Says that nothing but this is known of the region, and whatever is made from now on.
+    pub(super) fn know(&mut self, known: BTreeSet<CloudId>) {
+        // Ids of worlds follow from how many were given: another count keeps new ones apart from those that are told of.
+        self.made = self.made.max(TOLD);
+        self.part = Some(Part { known, changed: BTreeSet::new() });
+    }
+
+    /// Whether there may be more than is known.
+    #[must_use]
+    pub const fn is_partial(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Whether something may exist though nothing is known of it.
+    #[must_use]
+    pub fn is_stranger(&self, id: &CloudId) -> bool {
+        self.part.as_ref().is_some_and(|part| !part.known.contains(id))
+    }
+
+    /// What changed, came or went since the last look, of a region that is known in part.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<CloudId> {
+        self.part.as_mut().map(|part| std::mem::take(&mut part.changed)).unwrap_or_default()
+    }
+
+    fn note_change(&mut self, id: &CloudId) {
+        if let Some(part) = &mut self.part {
+            part.changed.insert(id.clone());
+        }
     }
 
     /// Changes an object; none when it is not there.
@@ -279,6 +328,7 @@ impl RegionWorld {
         let result = edit(&mut object);
         self.index(&object);
         self.objects.insert(id.clone(), object);
+        self.note_change(id);
         Some(result)
     }
 
@@ -287,6 +337,7 @@ impl RegionWorld {
         self.touch(id);
         let object = self.objects.remove(id)?;
         self.unindex(&object);
+        self.note_change(id);
         Some(object)
     }
 
@@ -482,6 +533,7 @@ impl From<RegionWorld> for RegionFile {
             counts: _,
             due: _,
             touched: _,
+            part: _,
         } = place;
         Self {
             unavailable,

@@ -96,9 +96,13 @@ impl Turn<'_> {
         let id = self.target()?;
         let kind = self.call.action.kind();
         let object = self.place.object(&id).filter(|object| object.kind() == kind);
-        let mut tags = object.ok_or_else(|| WorldError::missing(kind, &id))?.tags.clone();
-        edit.apply(&mut tags);
-        check_tags(&tags)?;
+        let tags = object.ok_or_else(|| WorldError::missing(kind, &id))?.tags.clone();
+        let theirs = |key: &String| key.starts_with("aws:");
+        let (given, mut written): (Tags, Tags) = tags.into_iter().partition(|(key, _)| theirs(key));
+        edit.apply(&mut written);
+        // AWS's own tags are neither counted nor changed.
+        check_tags(&written)?;
+        let tags: Tags = given.into_iter().chain(written).collect();
         self.place.change(&id, |object| object.tags = tags);
         Ok(Outputs::new())
     }

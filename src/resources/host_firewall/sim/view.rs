@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Host, Stand, chain_of, chains_mut, filter, lists, stack_of};
 use crate::model::net::Ports;
 use crate::model::{AddressSet, Family, StackName, Tags, Target};
+use crate::resources::flow::Stance;
+use crate::resources::host_firewall::flows;
 use crate::resources::host_firewall::host::{Backend, Boot, Facts, Jump, Observed, Ours};
 use crate::resources::host_firewall::packet::{Chain, Fate, Foreign, Match, Packet, Rule, Then};
 use crate::resources::host_firewall::ruleset::{Established, ICMP, ICMPV6, Mode, Ruleset, Traffic, UDP};
@@ -41,6 +43,42 @@ impl Host {
     }
 }
 
+impl Host {
+    /// The host that a stack saw: the way back from [`observed`]. What stands of other stacks is there as rules of others.
+    #[must_use]
+    pub fn recalled(tags: &Tags, body: &Observed, stack: &StackName) -> Self {
+        let mut facts = body.facts.clone();
+        for chains in [&mut facts.foreign.ipv4, &mut facts.foreign.ipv6] {
+            chains.retain(|chain| chain.table != table_of(stack));
+        }
+        for rule in lists(&mut facts.foreign).flatten().filter(|rule| rule.then == Then::Ours) {
+            rule.then = Then::Jump(chain_of(stack));
+        }
+        let mut host = Self { facts, ..Self::default() };
+        let Some(ours) = &body.ours else { return host };
+        let Ours { backend, attach, rules, jumps: _, edited, boot } = ours.clone();
+        let stand = Stand { tags: tags.clone(), backend, attach, rules, edited };
+        match boot {
+            Boot::Nothing => {}
+            Boot::Current => {
+                host.boot.insert(stack.clone(), stand.clone());
+            }
+            // Nobody read what it is: only that it is something else.
+            Boot::Other => {
+                host.boot.insert(stack.clone(), Stand { tags: Tags::new(), ..stand.clone() });
+            }
+        }
+        host.stacks.insert(stack.clone(), stand);
+        host
+    }
+}
+
+/// What the rules of a stack let into a host.
+#[must_use]
+pub fn stance(host: &Host, stack: &StackName) -> Stance {
+    Stance::Filter(flows::filter(host.stacks.get(stack).map(|stand| &stand.rules)))
+}
+
 /// The rules of everybody but `own`, whose chain is only marked where it is called from.
 fn foreign(host: &Host, own: Option<&StackName>) -> Foreign {
     let mut foreign = host.facts.foreign.clone();
@@ -72,9 +110,14 @@ fn foreign(host: &Host, own: Option<&StackName>) -> Foreign {
 
 /// Adds the base chain of a table of ours where its priority puts it.
 fn add_table(chains: &mut Vec<Chain>, stack: &StackName, rules: Vec<Rule>) {
-    let table = format!("inet portcullis_{}", stack.as_str().replace('-', "_"));
+    let table = table_of(stack);
     let at = chains.iter().take_while(|chain| chain.priority <= OWN_TABLE).count();
     chains.insert(at, Chain { table, name: "input".to_owned(), priority: OWN_TABLE, drops: false, rules });
+}
+
+/// The table of our own that a stack has in nftables.
+fn table_of(stack: &StackName) -> String {
+    format!("inet portcullis_{}", stack.as_str().replace('-', "_"))
 }
 
 fn own_chain() -> Rule {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use super::state::State;
 use super::{Action, Observed};
 use crate::model::{CloudId, Kind};
+use crate::resources::Seen;
 use crate::resources::registry::Body;
 use crate::resources::world::{Life, Outputs, PublicPool, RegionWorld, Slot, Trouble, Turn, Unlisted, WorldError};
 
@@ -100,6 +101,21 @@ pub fn perform(turn: &mut Turn<'_>, action: &Action) -> Result<Outputs, WorldErr
         }),
         Action::SetTerminationProtection(on) => modify::set_termination_protection(turn, *on),
         Action::SetVolume { volume, to } => modify::set_volume(turn, volume, to),
+    }
+}
+
+/// Says of an instance that was observed whether its interface gets a public address whenever it starts, as far as its tags
+/// and its subnet tell.
+pub fn recall(place: &mut RegionWorld, id: &CloudId) {
+    let has = place.object(id).and_then(|object| match &object.body {
+        Body::Instance(body) => {
+            let seen = Seen { id, region: &object.region, tags: &object.tags, body };
+            super::compare::has_public_ip(&seen, place.facts())
+        }
+        _ => None,
+    });
+    if let Some(has) = has {
+        place.unlisted_mut(id).public_ip = Some(has);
     }
 }
 

@@ -56,7 +56,8 @@ fn check(turn: &Turn<'_>, run: &Run, subnet: &Subnet) -> Result<(), WorldError> 
     modify::check_type(&run.instance_type)?;
     if let Some(key) = &run.key {
         let slot = Slot::Name { kind: Kind::KeyPair, vpc: None, name: key.name.clone() };
-        if turn.place.first(&slot).is_none() {
+        let foreign = key.of.is_none() && turn.place.is_partial();
+        if turn.place.first(&slot).is_none() && !foreign {
             let why = format!("the key pair `{}` does not exist", key.name);
             return Err(WorldError::new(Trouble::NotFound, "InvalidKeyPair.NotFound", why));
         }
@@ -81,6 +82,7 @@ pub(super) fn groups(turn: &Turn<'_>, subnet: &Subnet, links: &[Link]) -> Result
         let id = turn.link(link)?;
         match turn.place.object(&id).map(|object| &object.body) {
             Some(Body::SecurityGroup(body)) if body.vpc == subnet.vpc => groups.push(id),
+            None if turn.place.is_stranger(&id) => groups.push(id),
             Some(_) | None => {
                 let why = format!("the security group `{id}` does not exist in `{}`", subnet.vpc);
                 return Err(WorldError::new(Trouble::NotFound, "InvalidGroup.NotFound", why));

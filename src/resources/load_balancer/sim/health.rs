@@ -28,6 +28,13 @@ pub fn health(place: &RegionWorld, id: &CloudId, now: u64) -> BTreeMap<CloudId, 
     body.instances.iter().map(|member| (member.clone(), of(member))).collect()
 }
 
+/// The members that fail their checks, as a listing says. Who is only not checked often enough yet is none of them.
+#[must_use]
+pub fn ailing(body: &Observed) -> Vec<CloudId> {
+    let fails = |health: &Health| !health.in_service && health.reason == FAILED;
+    body.health.iter().filter(|(_, health)| fails(health)).map(|(member, _)| member.clone()).collect()
+}
+
 /// From when on each member of a balancer is in service, if nothing more is done to it; those who never will be are left
 /// out.
 #[must_use]
@@ -47,6 +54,9 @@ pub(super) fn why_not(
 ) -> Option<&'static str> {
     if !body.instances.contains(member) {
         return Some(STRANGER);
+    }
+    if place.is_stranger(member) {
+        return None;
     }
     let Some(machine) = place.machine(member) else { return Some(TERMINATED) };
     let running = match machine.life {
@@ -70,6 +80,10 @@ pub(super) fn why_not(
 
 /// From when on a member is in service; none when that will not come by itself.
 fn serves_from(place: &RegionWorld, id: &CloudId, body: &Observed, member: &CloudId) -> Option<u64> {
+    // Of a stranger nothing is known, and so nothing bad.
+    if place.is_stranger(member) {
+        return Some(0);
+    }
     let machine = place.machine(member)?;
     let running = match machine.life {
         Life::Terminated | Life::Stopped => return None,

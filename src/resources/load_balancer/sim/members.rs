@@ -22,6 +22,10 @@ pub(super) fn register(turn: &mut Turn<'_>, links: &[Link]) -> Result<Outputs, W
         if body.instances.contains(&member) {
             continue;
         }
+        if turn.place.is_stranger(&member) {
+            new.push(member);
+            continue;
+        }
         let machine = turn.place.machine(&member).ok_or_else(|| unknown(&member))?;
         if machine.vpc != body.vpc {
             return Err(not_taken(format!("`{member}` is not in `{}`", body.vpc)));
@@ -56,7 +60,8 @@ pub(super) fn await_in_service(turn: &mut Turn<'_>, links: &[Link]) -> Result<Ou
     let members = links.iter().map(|link| turn.link(link)).collect::<Result<BTreeSet<CloudId>, WorldError>>()?;
     for member in &members {
         let machine = turn.place.machine(member);
-        if machine.is_none_or(|machine| machine.life == Life::Terminated) {
+        let gone = || machine.as_ref().is_none_or(|machine| machine.life == Life::Terminated);
+        if !turn.place.is_stranger(member) && gone() {
             let why = format!("`{member}` was terminated while it was being registered");
             return Err(WorldError::new(Trouble::WrongState, "InvalidInstance", why));
         }

@@ -13,7 +13,7 @@ mod members;
 mod network;
 mod settings;
 
-pub use health::{health, outlook};
+pub use health::{ailing, health, outlook};
 
 /// The most tags of a balancer (<https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/add-remove-tags.html>).
 const MOST_TAGS: usize = 50;

@@ -52,6 +52,7 @@ pub(super) fn groups(turn: &Turn<'_>, vpc: &VpcId, links: &[Link]) -> Result<BTr
         let id = turn.link(link)?;
         match turn.place.object(&id).map(|object| &object.body) {
             Some(Body::SecurityGroup(body)) if body.vpc == *vpc => groups.insert(id),
+            None if turn.place.is_stranger(&id) => groups.insert(id),
             Some(_) | None => {
                 let why = format!("the security group `{id}` does not exist in `{vpc}`");
                 return Err(WorldError::new(Trouble::NotFound, "InvalidSecurityGroup", why));
