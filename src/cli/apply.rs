@@ -88,6 +88,9 @@ impl Job<'_> {
                 errand = self.plan(&specified, place, console) => errand?,
                 () = signals.asked() => return Err(signals.caught().unwrap_or(Exit::Interrupted)),
             };
+            // Whoever was suspended between two looks has seen half of what somebody else did.
+            locks.still_held(console).await?;
+            self.errands().show(&errand.doc, console);
             let mut site = Site { place, locks, signals, console };
             self.errands().run(&errand, &mut site).await
         };
@@ -104,8 +107,7 @@ impl Job<'_> {
         let asked = Asked { policy: &policy, today: self.policy.today, all_regions };
         let basis = session::basis(&plan, stack, &snapshot, digest, &asked);
         let doc = document::document(&plan, world::name(self.world)).sealed(Some(basis));
-        self.errands().show(&doc, console);
-        Ok(Errand { plan, hash: doc.hash, stack: stack.clone(), again: Some(policy), all_regions })
+        Ok(Errand { plan, doc, stack: stack.clone(), again: Some(policy), all_regions })
     }
 
     /// Carries out a plan that was made before.
@@ -119,7 +121,7 @@ impl Job<'_> {
         self.errands().show(&kept.doc, console);
         // Another plan than the one that was approved is not even compared with the world.
         self.errands().expected(kept.doc.hash.as_ref(), console)?;
-        let (stack, hash, all_regions) = (kept.stack(), kept.doc.hash.clone(), kept.all_regions());
+        let (stack, doc, all_regions) = (kept.stack(), kept.doc.clone(), kept.all_regions());
         let work = Work {
             command: "apply",
             stack: &stack,
@@ -133,8 +135,9 @@ impl Job<'_> {
                 ready = kept.check(place, console) => ready?,
                 () = signals.asked() => return Err(signals.caught().unwrap_or(Exit::Interrupted)),
             };
+            locks.still_held(console).await?;
             let Ready { plan, again } = ready;
-            let errand = Errand { plan, hash, stack: stack.clone(), again, all_regions };
+            let errand = Errand { plan, doc, stack: stack.clone(), again, all_regions };
             let mut site = Site { place, locks, signals, console };
             self.errands().run(&errand, &mut site).await
         };

@@ -34,8 +34,8 @@ const PATIENCE: u64 = 2;
 pub struct Errand {
     /// The plan.
     pub plan: Plan,
-    /// What a reader approves.
-    pub hash: Option<String>,
+    /// The same as a reader approves it.
+    pub doc: PlanDoc,
     /// The stack; of a kept plan without its spec only what a plan tells of it.
     pub stack: Stack,
     /// With which policy a second plan is made; none where nobody knows what to compare with.
@@ -100,7 +100,7 @@ impl Errands<'_> {
         if !plan.refusals().is_empty() {
             return Err(Exit::Refused);
         }
-        self.expected(errand.hash.as_ref(), site.console)?;
+        self.expected(errand.doc.hash.as_ref(), site.console)?;
         if plan.is_empty() {
             let nothing = Outcome { steps: std::collections::BTreeMap::new() };
             self.result(errand, &nothing, Some(true), site.console);
@@ -171,10 +171,11 @@ impl Errands<'_> {
             },
             None => None,
         };
+        let lost = signals.caught().is_none() && locks.fence().pass().await.is_err();
         self.result(errand, &outcome, converged, console);
         Ok(match (signals.caught(), whole, converged) {
             (Some(exit), _, _) => exit,
-            _ if locks.fence().loss().is_some() => Exit::Partial,
+            _ if lost => Exit::Partial,
             (None, false, _) => Exit::Partial,
             (None, true, Some(true)) => Exit::Done,
             // Without the spec nobody can say more than that every call took effect.
@@ -186,7 +187,7 @@ impl Errands<'_> {
     fn result(&self, errand: &Errand, outcome: &Outcome, converged: Option<bool>, console: &Console) {
         let plan = &errand.plan;
         let doc = OutcomeDoc {
-            plan: errand.hash.clone(),
+            plan: errand.doc.hash.clone(),
             without_spec: errand.again.is_none(),
             ..outcome::document(plan, outcome, world::name(self.world), converged)
         };

@@ -1,7 +1,10 @@
 //! Time, as far as a lock needs it: how much has passed.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment: two clocks, of which the one may stand still while a machine sleeps, and the other may be set.
@@ -53,6 +56,107 @@ impl Clock for Machine {
 
     fn sleep(&self, how_long: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(tokio::time::sleep(how_long))
+    }
+}
+
+/// A clock for tests: time passes only when nobody has anything else to do, and then at once.
+#[derive(Debug, Default)]
+pub struct Virtual(Mutex<Sleepers>);
+
+#[derive(Debug, Default)]
+struct Sleepers {
+    now: Duration,
+    /// When to wake whom; the number keeps those apart who wake at the same time, in the order in which they lay down.
+    waiting: BTreeMap<(Duration, u64), Waker>,
+    count: u64,
+}
+
+/// How often everybody who can run has had a turn before time passes. Whoever is woken by somebody who is woken needs more
+/// than one; whoever needs more than these was slow, which a schedule may be.
+const TURNS: u32 = 8;
+
+impl Virtual {
+    fn lock(&self) -> MutexGuard<'_, Sleepers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the work, and lets time pass whenever everybody waits. It wants a runtime of one thread.
+    pub async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let mut idle = 0;
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            idle += 1;
+            if idle >= TURNS {
+                idle = 0;
+                self.pass();
+            }
+            // Back to the end of the queue: everybody else who can run goes first.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Goes on to the next moment for which somebody waits.
+    fn pass(&self) {
+        let mut sleepers = self.lock();
+        if let Some(((at, _), waker)) = sleepers.waiting.pop_first() {
+            sleepers.now = sleepers.now.max(at);
+            drop(sleepers);
+            waker.wake();
+        }
+    }
+}
+
+impl Clock for Virtual {
+    fn now(&self) -> Moment {
+        let now = self.lock().now;
+        Moment { steady: now, calendar: now }
+    }
+
+    fn sleep(&self, how_long: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let at = self.lock().now.saturating_add(how_long);
+        Box::pin(Nap { clock: self, at, place: None })
+    }
+}
+
+/// Somebody who sleeps; whoever does not wait any more is not woken either.
+struct Nap<'a> {
+    clock: &'a Virtual,
+    at: Duration,
+    place: Option<(Duration, u64)>,
+}
+
+impl Future for Nap<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        let mut sleepers = self.clock.lock();
+        match self.place {
+            Some(place) if !sleepers.waiting.contains_key(&place) => return Poll::Ready(()),
+            Some(place) => {
+                sleepers.waiting.insert(place, cx.waker().clone());
+            }
+            None => {
+                sleepers.count += 1;
+                let place = (self.at, sleepers.count);
+                sleepers.waiting.insert(place, cx.waker().clone());
+                drop(sleepers);
+                self.place = Some(place);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Nap<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.clock.lock().waiting.remove(&place);
+        }
     }
 }
 

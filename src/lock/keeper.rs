@@ -310,14 +310,14 @@ impl<S: Store> Keeper<S> {
                 self.state.send_replace(State::Ours(sent));
                 Beat::Kept
             }
-            Ok(Put::Refused | Put::Gone) => self.find_out().await,
+            Ok(Put::Refused | Put::Gone) => self.find_out(sent).await,
             Ok(Put::Conflict) => Beat::Again,
-            Err(error) => self.in_time(&error),
+            Err(error) => self.in_time(&error, sent),
         }
     }
 
     /// Looks whose the lease is after a write was refused.
-    async fn find_out(&mut self) -> Beat {
+    async fn find_out(&mut self, began: Moment) -> Beat {
         match self.within(look(self.store.as_ref(), &self.name)).await {
             Ok(Ok(seen)) => match lease::looked(seen.as_ref(), &self.held.record) {
                 Look::Mine(record, tag) => {
@@ -329,14 +329,15 @@ impl<S: Store> Keeper<S> {
                 Look::Lost(loss) => Beat::Lost(loss),
             },
             Ok(Err(Refused::Foreign { why, .. })) => Beat::Lost(Loss::Unreadable(why)),
-            Ok(Err(Refused::Store(error))) | Err(error) => self.in_time(&error),
+            Ok(Err(Refused::Store(error))) | Err(error) => self.in_time(&error, began),
             Ok(Err(Refused::Busy(_) | Refused::Unsound { .. })) => Beat::Again,
         }
     }
 
-    /// A fault is met again while there is time, and loses the lease when there is none.
-    fn in_time(&self, error: &StoreError) -> Beat {
-        if self.clock.now().since(&self.held.sent) < self.terms.sure() {
+    /// A fault is met again, and loses the lease when the try began after there was time: one that was suspended in the
+    /// middle tells nothing.
+    fn in_time(&self, error: &StoreError, began: Moment) -> Beat {
+        if began.since(&self.held.sent) < self.terms.sure() {
             return Beat::Again;
         }
         Beat::Lost(Loss::Unreachable(error.to_string()))

@@ -11,8 +11,8 @@
 //! over lie two [margins](Terms::margin): for times that are told in whole seconds, servers of a store that do not quite agree,
 //! and calls that were under way.
 
+use core::time::Duration;
 use std::fmt;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

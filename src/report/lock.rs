@@ -1,6 +1,6 @@
 //! Who holds a stack's lock, in words.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -165,7 +165,7 @@ fn each_mistake_is_found_where_it_stands() {
         ("lock = \"locks/shop\"\n".into(), "wrong-type 3:8"),
         ("[lock]\nttl = \"60s\"\n".into(), "missing-key 3:"),
         ("lock = { s3 = \"s3://locks/shop\" }\n".into(), "lock 3:15 write the bucket and a prefix alone"),
-        ("lock = { s3 = \"locks\", ttl = \"5s\" }\n".into(), "out-of-range 3:31"),
+        ("lock = { s3 = \"locks\", ttl = \"5s\" }\n".into(), "out-of-range 3:30"),
         ("lock = { s3 = \"locks\", dynamodb = \"x\" }\n".into(), "unknown-key 3:24"),
     ];
     for (text, wanted) in cases {

@@ -87,7 +87,7 @@ impl Turn {
 }
 
 /// How many living objects each address owns.
-fn owned(world: &World) -> BTreeMap<Address, usize> {
+pub fn owned(world: &World) -> BTreeMap<Address, usize> {
     let mut counts = BTreeMap::new();
     let going = |object: &portcullis::resources::registry::Object| match &object.body {
         portcullis::resources::registry::Body::Instance(body) => {
@@ -103,7 +103,7 @@ fn owned(world: &World) -> BTreeMap<Address, usize> {
     counts
 }
 
-fn load(example: &Example, specs: &[&str]) -> Stack {
+pub fn load(example: &Example, specs: &[&str]) -> Stack {
     let paths: Vec<_> = specs.iter().map(|spec| example.folder.join(spec)).collect();
     let (sources, disk) = Disk::read(&paths).expect("the example's files");
     let (stack, problems) = spec::load(&sources, &Inputs { files: &disk, environment: &Nothing, region: None });

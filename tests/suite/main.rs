@@ -15,6 +15,9 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "s3")]
+mod clones;
+mod concurrency;
 mod contract;
 mod crash;
 #[cfg(feature = "aws")]
@@ -29,6 +32,7 @@ mod layering;
 #[allow(clippy::unwrap_used, reason = "the tests of the library may")]
 #[path = "../../src/plan/tests/likeness.rs"]
 mod likeness;
+mod locks;
 #[cfg(feature = "aws")]
 mod pages;
 mod pipelines;

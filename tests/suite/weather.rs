@@ -69,13 +69,13 @@ fn addresses(snapshot: &Value) -> Vec<String> {
 }
 
 /// Sends a signal.
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let id = child.id().expect("it runs").to_string();
     assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
 }
 
 /// Reads what a child says until it says these words; the rest is read on.
-async fn until_it_says(child: &mut Child, words: &str) -> tokio::task::JoinHandle<String> {
+pub async fn until_it_says(child: &mut Child, words: &str) -> tokio::task::JoinHandle<String> {
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     let mut told = String::new();
     while let Some(line) = lines.next_line().await.expect("text") {

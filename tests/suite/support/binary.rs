@@ -66,6 +66,8 @@ impl Stage {
         // Whoever is killed leaves what is temporary, and it goes with the folder.
         let home = stage.home.path().display().to_string();
         let stage = stage.with("TMPDIR", &home);
+        // Two stages are two machines: no lock of this one keeps them apart.
+        let stage = stage.with("PORTCULLIS_LOCK_DIR", &home);
         // There is no instance metadata to ask for credentials, and nobody shall wait for it.
         stage.with("AWS_EC2_METADATA_DISABLED", "true")
     }
@@ -105,6 +107,11 @@ impl Stage {
     /// Writes a file.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.home.path().join(name), text).expect("a file");
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &Path {
+        self.home.path()
     }
 
     /// Reads a file.

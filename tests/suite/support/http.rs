@@ -93,8 +93,31 @@ impl Request {
         self.head.contains("/elasticloadbalancing/aws4_request")
     }
 
+    /// What is asked of S3, which names its calls by method alone; none when it is another service that is asked.
+    pub fn object_api(&self) -> Option<&'static str> {
+        if !self.head.contains("/s3/aws4_request") {
+            return None;
+        }
+        match self.head.split(' ').next() {
+            Some("PUT") => Some("PutObject"),
+            Some("GET") => Some("GetObject"),
+            _ => None,
+        }
+    }
+
+    /// The same without a header.
+    pub fn without(&self, header: &str) -> Self {
+        let is_it = |line: &&str| !line.to_lowercase().starts_with(&format!("{}:", header.to_lowercase()));
+        let head: String = self.head.lines().filter(is_it).map(|line| format!("{line}\r\n")).collect();
+        Self { head, body: self.body.clone() }
+    }
+
     /// A refusal as the service that was asked writes it.
     pub fn refusal(&self, status: u16, code: &str, message: &str) -> Vec<u8> {
+        if self.object_api().is_some() {
+            let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+            return plain(status, "application/xml", &body);
+        }
         if !self.is_balancing() {
             return refusal(status, code, message);
         }
@@ -120,6 +143,19 @@ impl Request {
     pub async fn ask(&self, upstream: u16) -> io::Result<String> {
         Ok(document(&self.forward(upstream).await?))
     }
+}
+
+/// An answer of S3 about an object that was written so many seconds earlier than it was.
+pub fn older(answer: &[u8], seconds: i64) -> Vec<u8> {
+    let text = String::from_utf8_lossy(answer);
+    let Some(date) = between(&text, "Last-Modified: ", "\r\n").or_else(|| between(&text, "last-modified: ", "\r\n"))
+    else {
+        return answer.to_vec();
+    };
+    let written = jiff::fmt::rfc2822::parse(&date).expect("a date").timestamp();
+    let earlier = written - jiff::SignedDuration::from_secs(seconds);
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    text.replace(&date, &printer.timestamp_to_rfc9110_string(&earlier).expect("a date")).into_bytes()
 }
 
 /// The document of an answer.

@@ -116,3 +116,17 @@ pub fn ask_at(port: u16, service: &str, region: &str, form: &str) -> String {
 pub fn ec2(region: &str, form: &str) -> String {
     ask("ec2", region, &format!("Version=2016-11-15&{form}"))
 }
+
+/// Makes a bucket.
+pub fn bucket(name: &str) {
+    let scope = "Credential=AKIDEXAMPLE/20260101/us-east-1/s3/aws4_request";
+    let request = format!(
+        "PUT /{name} HTTP/1.0\r\nHost: 127.0.0.1\r\n\
+         Authorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\nContent-Length: 0\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port())).expect("a server");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains(" 200 "), "{answer}");
+}

@@ -65,6 +65,10 @@ struct State {
     seen: BTreeMap<String, usize>,
     regions: BTreeSet<String>,
     holds: BTreeMap<String, Hold>,
+    /// By how many seconds earlier objects of S3 were written than they were.
+    older: i64,
+    /// Headers that do not arrive.
+    unheard: Vec<&'static str>,
 }
 
 impl Drop for Proxy {
@@ -141,6 +145,16 @@ impl Proxy {
         self.shared.held.send_modify(|_| ());
     }
 
+    /// Lets objects of S3 be this much older: its clock runs on.
+    pub fn age_objects(&self, seconds: i64) {
+        self.shared.lock().older = seconds;
+    }
+
+    /// Lets a header be as if nobody had written it, as stores do that do not know it.
+    pub fn overhear(&self, header: &'static str) {
+        self.shared.lock().unheard.push(header);
+    }
+
     /// How many calls of an API came.
     pub fn seen(&self, api: &str) -> usize {
         self.shared.lock().seen.get(api).copied().unwrap_or(0)
@@ -163,11 +177,19 @@ impl Shared {
     }
 
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        let request = Request::read(&mut client).await?;
-        let api = request.field("Action").unwrap_or_default();
+        let mut request = Request::read(&mut client).await?;
+        let api = request.object_api().map(str::to_owned).or_else(|| request.field("Action")).unwrap_or_default();
+        let (older, unheard) = {
+            let state = self.lock();
+            (state.older, state.unheard.clone())
+        };
+        for header in unheard {
+            request = request.without(header);
+        }
         let fault = self.meet(&api, &request.region());
         self.wait(&api, Hold::Before).await;
         let answer = match fault {
+            None if api == "GetObject" => http::older(&request.forward(self.upstream).await?, older),
             None => self.repairs.answer(&request, &api, self.upstream).await?,
             Some(Fault::Html) => {
                 http::plain(500, "text/html", "<!doctype html><title>500</title><h1>Internal Server Error</h1>")
