@@ -315,6 +315,7 @@ pub async fn bucket(at: &LeasePlace, world: &WorldArgs, stack: &Stack) -> crate:
 
 /// Says that a lock in a bucket is beyond this build.
 #[cfg(not(feature = "s3"))]
+#[must_use]
 pub fn without_s3(console: &Console) -> Exit {
     let hint = "build it with the feature `s3`, or take `lock` out of the spec where one machine applies alone";
     console.error("the spec's lock is in a bucket, and this portcullis was built without S3", Some(hint))
@@ -328,6 +329,7 @@ fn say_busy(stack: &StackName, busy: &crate::lock::Busy, console: &Console) -> E
 }
 
 /// Says why there is no lease.
+#[must_use]
 pub fn say_refused(stack: &StackName, refused: keeper::Refused, console: &Console) -> Exit {
     match refused {
         keeper::Refused::Busy(busy) => say_busy(stack, &busy, console),
@@ -350,6 +352,7 @@ pub fn say_refused(stack: &StackName, refused: keeper::Refused, console: &Consol
 }
 
 /// Says why the lock on this machine cannot be used.
+#[must_use]
 pub fn say_unusable(refused: local::Refused, console: &Console) -> Exit {
     match refused {
         local::Refused::Busy(busy) => {

@@ -4,8 +4,8 @@
 ///
 /// GitHub Actions (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>), GitLab
 /// (<https://docs.gitlab.com/ci/variables/predefined_variables/>), Buildkite
-/// (<https://buildkite.com/docs/pipelines/configure/environment-variables>), CircleCI
-/// (<https://circleci.com/docs/reference/variables/>), CodeBuild
+/// (<https://buildkite.com/docs/pipelines/configure/environment-variables>), `CircleCI`
+/// (<https://circleci.com/docs/reference/variables/>), `CodeBuild`
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>), Azure Pipelines
 /// (<https://learn.microsoft.com/en-us/azure/devops/pipelines/build/variables>), Bitbucket
 /// (<https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>), Jenkins

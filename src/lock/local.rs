@@ -112,10 +112,7 @@ pub fn try_take(path: &Path, holder: &Holder) -> Result<Held, Refused> {
 /// # Errors
 /// When its file cannot be used.
 pub fn look(path: &Path) -> Result<Option<Busy>, Refused> {
-    let mut file = match existing(path)? {
-        Some(file) => file,
-        None => return Ok(None),
-    };
+    let Some(mut file) = existing(path)? else { return Ok(None) };
     // Two who look do not disturb each other, and whoever wants it tries more than once.
     match file.try_lock_shared() {
         Ok(()) => Ok(None),

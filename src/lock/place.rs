@@ -18,7 +18,7 @@ use crate::model::{AccountId, StackName};
 /// The folder that is everybody's.
 const SHARED: &str = "/run/lock";
 
-/// File systems that other machines share, by the type that proc_pid_mountinfo(5) shows. A lock on one is the other machine's
+/// File systems that other machines share, by the type that `proc_pid_mountinfo(5)` shows. A lock on one is the other machine's
 /// to keep, or nobody's: who holds it is not freed with the process, and some free it while the process runs.
 const REMOTE: [&str; 13] = [
     "nfs",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Process {
     /// Its number, where it runs.
     pub pid: u32,
-    /// When it began, in ticks since the machine did (`starttime` of proc_pid_stat(5)).
+    /// When it began, in ticks since the machine did (`starttime` of `proc_pid_stat(5)`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
     /// Which run of the machine (`boot_id` of random(4)).

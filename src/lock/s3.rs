@@ -16,7 +16,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 
 use super::store::{Put, Store, StoreError, Stored, Tag, When};
@@ -91,7 +91,7 @@ impl Bucket {
         let code = error.code().map(str::to_owned);
         let detail = match error.message() {
             Some(message) => message.to_owned(),
-            None => DisplayErrorContext(error).to_string(),
+            None => causes(error),
         };
         let passing = status.is_none_or(|status| status >= 500 || status == 408 || status == 429)
             && !matches!(error, SdkError::ConstructionFailure(_));
@@ -116,10 +116,29 @@ impl Bucket {
             (_, Some(403), _) => {
                 format!("allow the IAM action `s3:{api}` on `arn:aws:s3:::{bucket}/{}`", self.key("*"))
             }
-            (_, None, _) => "check the network, the credentials, and the endpoint of S3".to_owned(),
+            (_, None, _) => {
+                "check the network, the credentials, the region of the bucket, and the endpoint of S3".to_owned()
+            }
             _ => return None,
         })
     }
+}
+
+/// What lies behind an error that is no answer, from the outside in. The SDK's own lists of what it tried are left out.
+fn causes(error: &dyn Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        // Each error of the SDK may repeat what the one inside says.
+        if !["io error", "other", "dispatch failure"].contains(&line) && !words.iter().any(|known| known.contains(line))
+        {
+            words.push(line.to_owned());
+        }
+        next = cause.source();
+    }
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
 }
 
 /// When an answer was written, by the store's own clock.

@@ -103,6 +103,8 @@ pub(super) enum Role {
     Around,
     /// They only read what one tells.
     Look,
+    /// They leave one to others.
+    Release,
     /// They remove one.
     Remove {
         /// Whether another takes its place at the same address.
@@ -409,7 +411,7 @@ impl<'a> Changes<'a> {
         self.batches.push(Batch {
             address: address.clone(),
             region: object.region.clone(),
-            role: Role::Update,
+            role: Role::Release,
             object: Some(object),
             drafts: vec![Draft::new("release", Wave::Update, Some(object.id.clone()), action)],
             slots: BTreeSet::new(),

@@ -25,6 +25,8 @@ pub(super) struct Linker<'p, 'a> {
     updaters: Lookup<&'p CloudId, usize>,
     /// The batch that removes each object.
     pub(super) removers: Lookup<&'p CloudId, usize>,
+    /// The batch that leaves each object to others.
+    releasers: Lookup<&'p CloudId, usize>,
     /// The batch that removes the object at an address in whose place another comes.
     succeeded: Lookup<&'p Address, usize>,
     /// Makers that wait for a removal, as only one object may have what they take.
@@ -106,6 +108,7 @@ impl<'p, 'a> Linker<'p, 'a> {
             providers: Lookup::new(),
             updaters: Lookup::new(),
             removers: Lookup::new(),
+            releasers: Lookup::new(),
             succeeded: Lookup::new(),
             slotted: BTreeSet::new(),
         };
@@ -119,6 +122,11 @@ impl<'p, 'a> Linker<'p, 'a> {
                 Role::Update => {
                     if let Some(object) = batch.object {
                         linker.updaters.insert(&object.id, number);
+                    }
+                }
+                Role::Release => {
+                    if let Some(object) = batch.object {
+                        linker.releasers.insert(&object.id, number);
                     }
                 }
                 Role::Around | Role::Look => {}
@@ -405,8 +413,10 @@ impl<'p, 'a> Linker<'p, 'a> {
                 if let Some(holder) = holder {
                     freed.insert((&holder.id, id));
                 }
-                let end = self.removers.get(id).and_then(|remover| self.end(*remover));
-                if let Some(end) = end {
+                let gone = self.removers.get(id).and_then(|remover| self.end(*remover));
+                // What is nobody's from then on is let alone from then on.
+                let released = self.releasers.get(id).and_then(|releaser| self.first(*releaser));
+                for end in gone.into_iter().chain(released) {
                     let because =
                         if loose.contains(id) { Because::Serves(id.clone()) } else { Because::Holds(id.clone()) };
                     self.edge(step, end, because);

@@ -339,7 +339,7 @@ fn lets_go(batch: &Batch<'_>, id: &CloudId) -> bool {
         Role::Remove { succeeded: false } => {
             batch.object.is_some_and(|server| server.holds().iter().any(|hold| hold.firm && hold.id == *id))
         }
-        Role::Make | Role::Around | Role::Look | Role::Remove { succeeded: true } => false,
+        Role::Make | Role::Around | Role::Look | Role::Release | Role::Remove { succeeded: true } => false,
     }
 }
 

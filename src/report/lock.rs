@@ -1,5 +1,6 @@
 //! Who holds a stack's lock, in words.
 
+use core::fmt::Write;
 use core::time::Duration;
 
 use jiff::Timestamp;
@@ -139,16 +140,16 @@ fn state(lock: &LockStateDoc) -> String {
         at(holder.since)
     );
     if let Some(run) = &holder.run {
-        text.push_str(&format!("    {run}\n"));
+        let _ = writeln!(text, "    {run}");
     }
-    text.push_str(&format!("    {place}\n"));
+    let _ = writeln!(text, "    {place}");
     if lock.epoch.is_some() {
         let end = match lock.ends_in {
             Some(0) => "its time is over: the next apply takes it over".to_owned(),
             Some(left) => format!("it ends in {left}s unless it is renewed"),
             None => "the store does not say when it was renewed".to_owned(),
         };
-        text.push_str(&format!("    id {}; {end}\n", holder.id));
+        let _ = writeln!(text, "    id {}; {end}", holder.id);
     }
     safe(&text)
 }

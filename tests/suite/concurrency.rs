@@ -86,11 +86,12 @@ struct Runner {
 impl Site {
     fn new(seed: u64, kept: Kept, start: World, stack: Stack) -> Arc<Self> {
         let clock = Arc::new(Virtual::default());
+        let time: Arc<dyn Clock> = Arc::<Virtual>::clone(&clock);
         let (chance, story) = (fastrand::Rng::with_seed(seed), Vec::new());
         Arc::new(Self {
             kept,
             sim: Sim::in_memory(start),
-            store: Memory::new(Arc::clone(&clock) as Arc<dyn Clock>),
+            store: Memory::new(time),
             clock,
             local: Arc::default(),
             stack,
@@ -136,7 +137,7 @@ impl Site {
     fn longest(&self) -> Duration {
         match self.kept {
             Kept::Local => Duration::from_millis(1),
-            Kept::Lease | Kept::Not => Terms::of(TTL).margin() * 2 - Duration::from_secs(1),
+            Kept::Lease | Kept::Not => (Terms::of(TTL).margin() * 2).saturating_sub(Duration::from_secs(1)),
         }
     }
 }
@@ -559,6 +560,12 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(tokio::task::LocalSet::new().run_until(work))
 }
 
+/// Shows a story, to whoever runs with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "whoever names a seed wants its story")]
+fn tell(story: &str) {
+    eprintln!("{story}");
+}
+
 /// What schedules came to.
 #[derive(Debug, Default)]
 struct Findings {
@@ -591,7 +598,7 @@ fn explored(kept: Kept, seeds: &[u64]) -> Findings {
                 break;
             }
             if alone {
-                eprintln!("SEED={seed} {kept:?}\n{story}");
+                tell(&format!("SEED={seed} {kept:?}\n{story}"));
             }
         }
         findings

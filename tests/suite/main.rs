@@ -36,6 +36,7 @@ mod locks;
 #[cfg(feature = "aws")]
 mod pages;
 mod pipelines;
+mod radius;
 #[cfg(feature = "aws")]
 mod rolls;
 mod schemas;

@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::canary;
+
 #[test]
 fn stories_read_as_they_did() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -83,10 +85,12 @@ fn run(command: &str, folder: &Path, home: &Path) -> String {
         .env_clear()
         .env("PATH", path)
         .env("HOME", home)
+        .env(canary::KEY_VARIABLE, canary::KEY)
         .stdin(Stdio::null())
         .output()
         .expect("a shell");
     let mut out = String::from_utf8(done.stdout).expect("text");
+    canary::demand_absent(command, &out);
     if let Some(code) = done.status.code().filter(|code| *code != 0) {
         let _ = writeln!(out, "[exit {code}]");
     }

@@ -8,19 +8,28 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::support::binary::{Stage, Told};
+use crate::support::canary;
 use crate::support::moto;
 use crate::support::proxy::{Fault, Hold, Proxy};
 
-/// A stack of its own: two groups, a key pair, an address, two machines that take nothing from each other.
+/// A stack of its own: two groups, an address, two machines that take nothing from each other, one of which is told a secret.
 fn spec(stack: &str, region: &str) -> String {
     format!(
-        "stack = \"{stack}\"\nregion = \"{region}\"\n\
+        "stack = \"{stack}\"\nregion = \"{region}\"\nfingerprint_key = {{ env = \"{}\" }}\n\
          [security_group.web]\ningress = [{{ ports = 80, from = \"0.0.0.0/0\" }}]\n\
          [security_group.db]\ningress = [{{ ports = 5432, from = \"security_group.web\" }}]\n\
          [elastic_ip.edge]\ninstance = \"web\"\n\
          [instance.web]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nsecurity_groups = [\"web\"]\n\
-         [instance.db]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nsecurity_groups = [\"db\"]\n"
+         [instance.db]\nimage = \"ami-0123456789abcdef0\"\ntype = \"t3.small\"\nsecurity_groups = [\"db\"]\n\
+         user_data = {{ file = \"boot.sh\", sensitive = true }}\n",
+        canary::KEY_VARIABLE
     )
+}
+
+/// Writes the spec, and what it names.
+fn write(stage: &Stage, stack: &str, region: &str) {
+    stage.write("spec.toml", &spec(stack, region));
+    stage.write("boot.sh", &format!("#!/bin/sh\necho {}\n", canary::USER_DATA));
 }
 
 /// The addresses of [`spec`].
@@ -37,7 +46,7 @@ impl Scene {
     async fn new(stack: &str) -> Self {
         let proxy = Proxy::before(moto::port()).await;
         let stage = Stage::before(proxy.port);
-        stage.write("spec.toml", &spec(stack, "eu-west-2"));
+        write(&stage, stack, "eu-west-2");
         Self { proxy, stage }
     }
 
@@ -98,7 +107,7 @@ pub async fn until_it_says(child: &mut Child, words: &str) -> tokio::task::JoinH
 async fn without_credentials_it_says_how_to_log_in() {
     let proxy = Proxy::before(moto::port()).await;
     let stage = Stage::new().with("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", proxy.port));
-    stage.write("spec.toml", &spec("weather-nobody", "eu-west-2"));
+    write(&stage, "weather-nobody", "eu-west-2");
     for command in [&["plan", "spec.toml"][..], &["apply", "spec.toml", "--yes"], &["destroy", "spec.toml", "--yes"]] {
         let told = stage.run(command).await.exits(1).says("no usable credentials").says("hint: log in");
         assert_eq!(told.out, "", "there is no plan");
@@ -108,10 +117,11 @@ async fn without_credentials_it_says_how_to_log_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_is_none_has_no_endpoint() {
-    let stage = Stage::new().with("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").with("AWS_SECRET_ACCESS_KEY", "secret");
+    let stage =
+        Stage::new().with("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").with("AWS_SECRET_ACCESS_KEY", canary::SECRET_ACCESS_KEY);
     // `.invalid` is never resolved (RFC 6761), so no name server's answer matters.
     let stage = stage.with("AWS_ENDPOINT_URL", "http://ec2.eu-nowhere-9.invalid");
-    stage.write("spec.toml", &spec("weather-nowhere", "eu-nowhere-9"));
+    write(&stage, "weather-nowhere", "eu-nowhere-9");
     let told = stage.run(&["plan", "spec.toml"]).await.exits(1);
     let told = told.says("in eu-nowhere-9: the endpoint cannot be reached").says("hint: check the network");
     assert_eq!(told.out, "", "there is no plan");
@@ -179,9 +189,9 @@ async fn what_is_not_known_is_said_and_looked_at_by_the_next_apply() {
     scene.proxy.until_held(1).await;
     scene.proxy.always("DescribeAddresses", Fault::Refused(503, "Unavailable"));
     scene.proxy.release();
-    let told = child.wait_with_output().await.expect("an end");
-    let outcome: Value = serde_json::from_slice(&told.stdout).expect("JSON");
-    assert_eq!(told.status.code(), Some(5), "{outcome:#}");
+    let told = Told::of(child.wait_with_output().await.expect("an end"));
+    let outcome = told.json();
+    assert_eq!(told.code, Some(5), "{outcome:#}");
     let result = |title: &str| {
         let steps = outcome["steps"].as_array().expect("steps").iter();
         let mut found = steps.filter(|step| format!("{} {}", step["title"], step["address"]).replace('"', "") == title);
@@ -206,10 +216,10 @@ async fn interrupted(stack: &str, name: &str, code: i32) {
     signal(&child, name);
     let talk = until_it_says(&mut child, "nothing new is started").await;
     scene.proxy.release();
-    let ended = child.wait_with_output().await.expect("an end");
+    let ended = Told::of(child.wait_with_output().await.expect("an end"));
     let talk = talk.await.expect("text");
-    assert_eq!(ended.status.code(), Some(code), "{talk}");
-    let outcome: Value = serde_json::from_slice(&ended.stdout).expect("the outcome is reported all the same");
+    assert_eq!(ended.code, Some(code), "{talk}");
+    let outcome = ended.json();
     let of = |word: &str| {
         let steps = outcome["steps"].as_array().expect("steps").iter();
         let mine = steps.filter(|step| step["result"] == word || step["result"].get(word).is_some());
@@ -244,10 +254,10 @@ async fn a_second_interrupt_stops_at_once_and_says_what_is_not_known() {
     signal(&child, "-INT");
     let talk = until_it_says(&mut child, "nothing new is started").await;
     signal(&child, "-TERM");
-    let ended = child.wait_with_output().await.expect("an end");
+    let ended = Told::of(child.wait_with_output().await.expect("an end"));
     let talk = talk.await.expect("text");
-    assert_eq!(ended.status.code(), Some(130), "the first signal counts: {talk}");
-    let outcome: Value = serde_json::from_slice(&ended.stdout).expect("the outcome is reported all the same");
+    assert_eq!(ended.code, Some(130), "the first signal counts: {talk}");
+    let outcome = ended.json();
     let steps = outcome["steps"].as_array().expect("steps").iter();
     let unknown = steps.filter(|step| step["result"].get("unknown").is_some() && step["title"] == "run");
     assert_eq!(unknown.count(), 2, "{outcome:#}");
@@ -268,9 +278,9 @@ async fn nobody_waits_for_the_last_look_who_asks_for_an_end() {
     scene.proxy.let_go("AssociateAddress");
     let talk = until_it_says(&mut child, "done associate elastic_ip.edge").await;
     signal(&child, "-INT");
-    let ended = child.wait_with_output().await.expect("an end");
-    assert_eq!(ended.status.code(), Some(130), "{}", talk.await.expect("text"));
-    let outcome: Value = serde_json::from_slice(&ended.stdout).expect("the outcome is reported all the same");
+    let ended = Told::of(child.wait_with_output().await.expect("an end"));
+    assert_eq!(ended.code, Some(130), "{}", talk.await.expect("text"));
+    let outcome = ended.json();
     assert!(outcome["converged"].is_null(), "{outcome:#}");
     scene.proxy.release();
     scene.is_whole().await;

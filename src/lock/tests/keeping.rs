@@ -44,7 +44,7 @@ struct Way {
 }
 
 impl Way {
-    fn fault(&self) -> StoreError {
+    fn fault() -> StoreError {
         StoreError {
             doing: "asking".to_owned(),
             code: None,
@@ -65,18 +65,18 @@ impl Store for Way {
     }
 
     async fn get(&self, name: &str) -> Result<Option<Stored>, StoreError> {
-        if self.cut.load(Ordering::SeqCst) { Err(self.fault()) } else { self.memory.get(name).await }
+        if self.cut.load(Ordering::SeqCst) { Err(Self::fault()) } else { self.memory.get(name).await }
     }
 
     async fn put(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<Put, StoreError> {
         if self.cut.load(Ordering::SeqCst) {
-            return Err(self.fault());
+            return Err(Self::fault());
         }
         if name == NAME && Self::takes(&self.conflicts) {
             return Ok(Put::Conflict);
         }
         let answer = self.memory.put(name, bytes, when).await?;
-        if name == NAME && Self::takes(&self.lost) { Err(self.fault()) } else { Ok(answer) }
+        if name == NAME && Self::takes(&self.lost) { Err(Self::fault()) } else { Ok(answer) }
     }
 }
 
@@ -338,14 +338,14 @@ fn whoever_slept_asks_before_it_goes_on() {
         site.clock = Arc::new(Slept(clock(), Arc::clone(&slept)));
         let lease = site.take("ann", 0).await.unwrap();
         let writes = site.way.memory.writes();
-        *slept.lock().unwrap() = Duration::from_secs(600);
+        *slept.lock().unwrap() = Duration::from_mins(10);
         // Nobody took it meanwhile: it is renewed at once, and then the call passes.
         lease.fence().pass().await.unwrap();
         assert_eq!(site.way.memory.writes(), writes + 1);
         let other = serde_json::json!({"format_version": 1, "epoch": 2, "beat": 1, "ttl": 60,
         "holder": serde_json::to_value(holder("bob")).unwrap()});
         site.way.memory.overwrite(NAME, other.to_string().as_bytes());
-        *slept.lock().unwrap() = Duration::from_secs(1200);
+        *slept.lock().unwrap() = Duration::from_mins(20);
         assert!(matches!(lease.fence().pass().await, Err(Loss::Taken(_))));
     });
 }

@@ -113,7 +113,7 @@ async fn whoever_waits_gets_it_and_hears_of_it_once() {
     let held = take(&path, Sharing::Refused, &holder("ann"), &mut none).await.unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     let mut tell = |busy: &crate::lock::Busy| tell.send(busy.holder.as_ref().unwrap().user.clone()).unwrap();
-    let mut patience = Patience::new(&clock, Duration::from_secs(600), &mut tell);
+    let mut patience = Patience::new(&clock, Duration::from_mins(10), &mut tell);
     let bob = holder("bob");
     let wait = take(&path, Sharing::Refused, &bob, &mut patience);
     tokio::pin!(wait);

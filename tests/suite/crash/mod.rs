@@ -19,6 +19,8 @@ use portcullis::spec::{self, Environment, Files, Format, Inputs, Source, Stack};
 use crate::likeness::likeness;
 use crate::support::canary;
 
+#[cfg(feature = "aws")]
+mod kill;
 mod scenarios;
 mod stop;
 
@@ -54,17 +56,22 @@ transport = { ssh = "root@gw.example.com" }
 rules = [{ name = "web", ports = 80, from = "instance.web" }]
 "#;
 
+/// A file that scenarios name: a secret.
+fn secret(path: &str) -> Option<String> {
+    match path {
+        "boot.sh" => Some(format!("{}\ndb {{{{ instance.db[0].private_ip }}}}\n", canary::USER_DATA)),
+        "boot" => Some(canary::USER_DATA.to_owned()),
+        "boot-2" => Some(format!("{} again", canary::USER_DATA)),
+        _ => None,
+    }
+}
+
 /// The files that scenarios name, all of them secret, and the key of their fingerprints.
 struct Inside;
 
 impl Files for Inside {
     fn read(&self, _: usize, path: &str) -> Result<Vec<u8>, String> {
-        match path {
-            "boot.sh" => Ok(format!("{}\ndb {{{{ instance.db[0].private_ip }}}}\n", canary::USER_DATA).into()),
-            "boot" => Ok(canary::USER_DATA.into()),
-            "boot-2" => Ok(format!("{} again", canary::USER_DATA).into()),
-            _ => Err(format!("`{path}` is not there")),
-        }
+        secret(path).map(String::into_bytes).ok_or_else(|| format!("`{path}` is not there"))
     }
 }
 
@@ -79,7 +86,9 @@ pub fn stack(documents: &[&str]) -> Stack {
     let source = |text: &&str| Source { path: "spec.toml".to_owned(), text: (*text).to_owned(), format: Format::Toml };
     let sources: Vec<Source> = documents.iter().map(source).collect();
     let (stack, problems) = spec::load(&sources, &Inputs { files: &Inside, environment: &Inside, region: None });
-    stack.unwrap_or_else(|| panic!("{problems:?}\n{}", documents.join("\n")))
+    let stack = stack.unwrap_or_else(|| panic!("{problems:?}\n{}", documents.join("\n")));
+    canary::demand_absent("a stack", &format!("{stack:?}"));
+    stack
 }
 
 /// The policy of a way.

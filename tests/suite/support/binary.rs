@@ -1,16 +1,23 @@
 //! The real binary, in a folder of its own, with an environment of its own.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// A folder in which the binary runs.
+use super::canary;
+
+/// A folder in which the binary runs. In its environment are secrets, and none of them may be in what it says or writes:
+/// every run is looked through.
 pub struct Stage {
     home: TempDir,
     variables: Vec<(String, String)>,
+    /// What the test put there, and worlds: those are AWS itself, and know what they were told.
+    given: Mutex<BTreeSet<PathBuf>>,
     /// The command that leads to where it runs.
     prefix: Vec<String>,
 }
@@ -30,7 +37,9 @@ impl Told {
     /// What a command that ended said.
     pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("text");
-        Self { code: output.status.code(), out: text(output.stdout), talk: text(output.stderr) }
+        let told = Self { code: output.status.code(), out: text(output.stdout), talk: text(output.stderr) };
+        canary::demand_absent("what the binary said", &told.to_string());
+        told
     }
 
     /// Standard output as JSON.
@@ -62,21 +71,24 @@ impl std::fmt::Display for Told {
 impl Stage {
     /// An empty folder, and neither credentials nor configuration.
     pub fn new() -> Self {
-        let stage = Self { home: tempfile::tempdir().expect("a folder"), variables: Vec::new(), prefix: Vec::new() };
+        let home = tempfile::tempdir().expect("a folder");
+        let stage = Self { home, variables: Vec::new(), given: Mutex::default(), prefix: Vec::new() };
         // Whoever is killed leaves what is temporary, and it goes with the folder.
         let home = stage.home.path().display().to_string();
         let stage = stage.with("TMPDIR", &home);
         // Two stages are two machines: no lock of this one keeps them apart.
         let stage = stage.with("PORTCULLIS_LOCK_DIR", &home);
         // There is no instance metadata to ask for credentials, and nobody shall wait for it.
-        stage.with("AWS_EC2_METADATA_DISABLED", "true")
+        stage.with("AWS_EC2_METADATA_DISABLED", "true").with(canary::KEY_VARIABLE, canary::KEY)
     }
 
     /// The same, before an endpoint on this port, with credentials that nobody checks.
     #[cfg(feature = "aws")]
     pub fn before(port: u16) -> Self {
         let stage = Self::new().with("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
-        stage.with("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").with("AWS_SECRET_ACCESS_KEY", "secret")
+        let stage = stage.with("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+        let stage = stage.with("AWS_SECRET_ACCESS_KEY", canary::SECRET_ACCESS_KEY);
+        stage.with("AWS_SESSION_TOKEN", canary::SESSION_TOKEN)
     }
 
     /// With an environment variable.
@@ -99,7 +111,9 @@ impl Stage {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_file() {
-                std::fs::copy(&path, self.home.path().join(path.file_name().expect("a name"))).expect("a copy");
+                let name = path.file_name().expect("a name");
+                std::fs::copy(&path, self.home.path().join(name)).expect("a copy");
+                self.give(Path::new(name));
             }
         }
     }
@@ -107,6 +121,11 @@ impl Stage {
     /// Writes a file.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.home.path().join(name), text).expect("a file");
+        self.give(Path::new(name));
+    }
+
+    fn give(&self, name: &Path) {
+        self.given.lock().expect("no test panics while it holds this").insert(self.home.path().join(name));
     }
 
     /// Where it stands.
@@ -126,6 +145,9 @@ impl Stage {
 
     /// A command that is not run yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        for world in arguments.windows(2).filter(|two| two[0] == "--world") {
+            self.give(Path::new(world[1]));
+        }
         let mut words = self.prefix.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_portcullis")]);
         let mut command = Command::new(words.next().expect("the binary is one"));
         command.args(words).args(arguments).current_dir(self.home.path()).stdin(Stdio::null());
@@ -136,6 +158,40 @@ impl Stage {
 
     /// Runs the binary to its end.
     pub async fn run(&self, arguments: &[&str]) -> Told {
-        Told::of(self.command(arguments).output().await.expect("the binary"))
+        let told = Told::of(self.command(arguments).output().await.expect("the binary"));
+        self.shows_no_secret();
+        told
     }
+
+    /// Demands that nothing that was written shows a secret: no journal, no plan.
+    pub fn shows_no_secret(&self) {
+        let given = self.given.lock().expect("no test panics while it holds this").clone();
+        for path in files(self.home.path()).into_iter().filter(|path| !given.contains(path)) {
+            // A file that others have taken away meanwhile is none.
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            canary::demand_absent(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.shows_no_secret();
+        }
+    }
+}
+
+/// Every file below a folder; links and sockets are none.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut all = Vec::new();
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => all.extend(files(&entry.path())),
+            Ok(kind) if kind.is_file() => all.push(entry.path()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    all
 }

@@ -5,6 +5,11 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The account that moto is for whoever does not say another.
+pub const ACCOUNT: &str = "123456789012";
+/// The header that says another.
+pub const ACCOUNT_HEADER: &str = "x-moto-account-id";
+
 /// One request of the query protocol.
 pub struct Request {
     head: String,
@@ -59,6 +64,17 @@ impl Request {
     pub fn region(&self) -> String {
         let scope = self.head.split_once("Credential=").map(|(_, rest)| rest).unwrap_or_default();
         scope.split('/').nth(2).unwrap_or_default().to_owned()
+    }
+
+    /// The same of another account: moto takes this header for the credentials' account.
+    pub fn in_account(self, account: &str) -> Self {
+        Self { head: self.head.replacen("\r\n", &format!("\r\n{ACCOUNT_HEADER}: {account}\r\n"), 1), ..self }
+    }
+
+    /// The account that is asked.
+    pub fn account(&self) -> &str {
+        let header = |line: &'_ str| line.starts_with(ACCOUNT_HEADER);
+        self.head.lines().find(|line| header(line)).and_then(|line| line.split_once(": ")).map_or(ACCOUNT, |(_, id)| id)
     }
 
     /// The same head with another form.
@@ -148,14 +164,14 @@ impl Request {
 /// An answer of S3 about an object that was written so many seconds earlier than it was.
 pub fn older(answer: &[u8], seconds: i64) -> Vec<u8> {
     let text = String::from_utf8_lossy(answer);
-    let Some(date) = between(&text, "Last-Modified: ", "\r\n").or_else(|| between(&text, "last-modified: ", "\r\n"))
-    else {
+    let Some(line) = text.lines().find(|line| line.to_lowercase().starts_with("last-modified:")) else {
         return answer.to_vec();
     };
-    let written = jiff::fmt::rfc2822::parse(&date).expect("a date").timestamp();
+    let date = line.split_once(':').expect("a header").1.trim();
+    let written = jiff::fmt::rfc2822::parse(date).expect("a date").timestamp();
     let earlier = written - jiff::SignedDuration::from_secs(seconds);
-    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
-    text.replace(&date, &printer.timestamp_to_rfc9110_string(&earlier).expect("a date")).into_bytes()
+    let earlier = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&earlier).expect("a date");
+    text.replace(line, &format!("Last-Modified: {earlier}")).into_bytes()
 }
 
 /// The document of an answer.

@@ -18,4 +18,6 @@ pub mod proxy;
 pub mod relay;
 #[cfg(feature = "aws")]
 mod repairs;
+#[cfg(feature = "aws")]
+pub mod strangers;
 pub mod traffic;

@@ -13,6 +13,8 @@ use portcullis::model::{AccountId, Region};
 use portcullis::port::ProviderError;
 use portcullis::provider::aws::{Aws, Options};
 
+use super::http::{ACCOUNT, ACCOUNT_HEADER};
+
 /// The port of the server, which the first caller starts.
 pub fn port() -> u16 {
     static PORT: OnceLock<u16> = OnceLock::new();
@@ -98,9 +100,18 @@ pub fn ask(service: &str, region: &str, form: &str) -> String {
 
 /// The same of whoever listens on this port.
 pub fn ask_at(port: u16, service: &str, region: &str, form: &str) -> String {
+    post(port, ACCOUNT, service, region, form)
+}
+
+/// Asks a service of moto itself in another account.
+pub fn ask_in(account: &str, service: &str, region: &str, form: &str) -> String {
+    post(port(), account, service, region, form)
+}
+
+fn post(port: u16, account: &str, service: &str, region: &str, form: &str) -> String {
     let scope = format!("Credential=AKIDEXAMPLE/20260101/{region}/{service}/aws4_request");
     let request = format!(
-        "POST / HTTP/1.0\r\nHost: {service}.{region}.amazonaws.com\r\n\
+        "POST / HTTP/1.0\r\nHost: {service}.{region}.amazonaws.com\r\n{ACCOUNT_HEADER}: {account}\r\n\
          Authorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()

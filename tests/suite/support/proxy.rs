@@ -52,6 +52,8 @@ pub struct Proxy {
 
 struct Shared {
     upstream: u16,
+    /// The account that everybody is of, where that is not the usual one.
+    account: Option<&'static str>,
     state: Mutex<State>,
     repairs: Repairs,
     /// How many calls are held back now; changes wake those who wait for one, and those who wait to go on.
@@ -69,6 +71,12 @@ struct State {
     older: i64,
     /// Headers that do not arrive.
     unheard: Vec<&'static str>,
+    /// The one call that is held back of those that change something, counting from 1, and where.
+    hold_change: Option<(usize, Hold)>,
+    /// How many calls came that change something.
+    changes: usize,
+    /// How often whoever was held back was sent away.
+    sent_away: usize,
 }
 
 impl Drop for Proxy {
@@ -80,10 +88,19 @@ impl Drop for Proxy {
 impl Proxy {
     /// Listens in front of a server.
     pub async fn before(upstream: u16) -> Self {
+        Self::listening(upstream, None).await
+    }
+
+    /// The same for an account of its own, in which nobody else has anything.
+    pub async fn in_account(upstream: u16, account: &'static str) -> Self {
+        Self::listening(upstream, Some(account)).await
+    }
+
+    async fn listening(upstream: u16, account: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let (state, repairs, held) = (Mutex::default(), Repairs::default(), watch::Sender::new(0));
-        let shared = Arc::new(Shared { upstream, state, repairs, held });
+        let shared = Arc::new(Shared { upstream, account, state, repairs, held });
         let serving = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -122,6 +139,28 @@ impl Proxy {
     /// Holds back every call of an API from now on.
     pub fn hold(&self, api: &str, at: Hold) {
         self.shared.lock().holds.insert(api.to_owned(), at);
+    }
+
+    /// Holds back one call of those that change something from now on, whatever it is, counting from 1.
+    pub fn hold_change(&self, at: usize, side: Hold) {
+        let mut state = self.shared.lock();
+        (state.changes, state.hold_change) = (0, Some((at, side)));
+    }
+
+    /// How many calls came that change something, since one was to be held back.
+    pub fn changes(&self) -> usize {
+        self.shared.lock().changes
+    }
+
+    /// Sends whoever is held back away: what was not done yet is never done, and nobody is answered. Nothing is held back any
+    /// more.
+    pub fn send_away(&self) {
+        let mut state = self.shared.lock();
+        state.holds.clear();
+        state.hold_change = None;
+        state.sent_away += 1;
+        drop(state);
+        self.shared.held.send_modify(|_| ());
     }
 
     /// Waits until so many calls are held back; a test that is wrong about them ends after a minute.
@@ -178,6 +217,9 @@ impl Shared {
 
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         let mut request = Request::read(&mut client).await?;
+        if let Some(account) = self.account {
+            request = request.in_account(account);
+        }
         let api = request.object_api().map(str::to_owned).or_else(|| request.field("Action")).unwrap_or_default();
         let (older, unheard) = {
             let state = self.lock();
@@ -186,8 +228,8 @@ impl Shared {
         for header in unheard {
             request = request.without(header);
         }
-        let fault = self.meet(&api, &request.region());
-        self.wait(&api, Hold::Before).await;
+        let (fault, change) = self.meet(&api, &request.region());
+        self.wait(&api, change, Hold::Before).await?;
         let answer = match fault {
             None if api == "GetObject" => http::older(&request.forward(self.upstream).await?, older),
             None => self.repairs.answer(&request, &api, self.upstream).await?,
@@ -202,7 +244,7 @@ impl Shared {
             Some(Fault::Silent) => return std::future::pending().await,
             Some(Fault::LostReply) => {
                 self.repairs.answer(&request, &api, self.upstream).await?;
-                self.wait(&api, Hold::After).await;
+                self.wait(&api, change, Hold::After).await?;
                 return Ok(());
             }
             Some(Fault::More) => {
@@ -218,37 +260,53 @@ impl Shared {
                 http::plain(200, "text/xml", half)
             }
         };
-        self.wait(&api, Hold::After).await;
+        self.wait(&api, change, Hold::After).await?;
         client.write_all(&answer).await?;
         client.shutdown().await
     }
 
-    /// Counts a call, and finds the fault that it meets.
-    fn meet(&self, api: &str, region: &str) -> Option<Fault> {
+    /// Counts a call, and finds the fault that it meets; and which it is of those that change something.
+    fn meet(&self, api: &str, region: &str) -> (Option<Fault>, Option<usize>) {
         let mut state = self.lock();
-        *state.seen.entry(api.to_owned()).or_default() += 1;
-        state.regions.insert(region.to_owned());
-        if let Some(at) = state.faults.iter().position(|(of, _)| of == api) {
-            return Some(state.faults.remove(at).1);
-        }
-        let is_meant = |wanted: &str, here: &str| wanted.is_empty() || wanted == here;
-        let met = state.always.iter().find(|(where_, of, _)| is_meant(where_, region) && is_meant(of, api));
-        met.map(|(_, _, fault)| *fault)
+        let change = (!api.starts_with("Describe") && !api.starts_with("Get")).then(|| {
+            state.changes += 1;
+            state.changes
+        });
+        (state.fault(api, region), change)
     }
 
-    /// Waits as long as the API is held back here.
-    async fn wait(&self, api: &str, at: Hold) {
-        let is_held = || self.lock().holds.get(api) == Some(&at);
+    /// Waits as long as the API is held back here, or this one call.
+    ///
+    /// # Errors
+    /// When it is sent away.
+    async fn wait(&self, api: &str, change: Option<usize>, at: Hold) -> io::Result<()> {
+        let before = self.lock().sent_away;
+        let is_held = || {
+            let state = self.lock();
+            let is_it = state.hold_change.is_some_and(|(number, side)| change == Some(number) && side == at);
+            is_it || state.holds.get(api) == Some(&at)
+        };
         if !is_held() {
-            return;
+            return Ok(());
         }
         let mut changes = self.held.subscribe();
         self.held.send_modify(|held| *held += 1);
-        while is_held() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
+        while is_held() && changes.changed().await.is_ok() {}
         self.held.send_modify(|held| *held -= 1);
+        if self.lock().sent_away == before { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    }
+}
+
+impl State {
+    /// Counts a call of an API, and finds the fault that it meets.
+    fn fault(&mut self, api: &str, region: &str) -> Option<Fault> {
+        *self.seen.entry(api.to_owned()).or_default() += 1;
+        self.regions.insert(region.to_owned());
+        if let Some(at) = self.faults.iter().position(|(of, _)| of == api) {
+            return Some(self.faults.remove(at).1);
+        }
+        let is_meant = |wanted: &str, here: &str| wanted.is_empty() || wanted == here;
+        let met = self.always.iter().find(|(where_, of, _)| is_meant(where_, region) && is_meant(of, api));
+        met.map(|(_, _, fault)| *fault)
     }
 }

@@ -8,9 +8,6 @@ use std::sync::Mutex;
 use super::balancers::{self, Balancers};
 use super::http::{Request, all_between, between, document, done, is_fine, plain, refusal};
 
-/// The account that moto is.
-const ACCOUNT: &str = "123456789012";
-
 /// What has to be remembered between calls.
 #[derive(Default)]
 pub struct Repairs {
@@ -177,7 +174,7 @@ impl Repairs {
         let mut told = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             told.push_str(MARK);
-            let owned = format!("</securityGroupRuleId><groupOwnerId>{ACCOUNT}</groupOwnerId>");
+            let owned = format!("</securityGroupRuleId><groupOwnerId>{}</groupOwnerId>", request.account());
             told.push_str(&self.with_description(part).replacen("</securityGroupRuleId>", &owned, 1));
         }
         Ok(plain(200, "text/xml", &told))

@@ -29,6 +29,21 @@ pub(super) const ALL: &[Scenario] = &[
     ),
     changed("an address moves to another machine", PAIR, "[elastic_ip.edge]\ninstance = \"b\"\n"),
     changed("an address leaves the spec", PAIR, "[elastic_ip.edge]\nenabled = false\n"),
+    changed(
+        "an address moves from a machine that is left to others",
+        r#"
+        [instance.a]
+        image = "ami-00000001"
+        type = "t3.small"
+        keep = true
+        [instance.b]
+        image = "ami-00000001"
+        type = "t3.small"
+        [elastic_ip.edge]
+        instance = "a"
+        "#,
+        "[instance.a]\nenabled = false\n[elastic_ip.edge]\ninstance = \"b\"\n",
+    ),
     changed("the machine of an address is replaced", PAIR, "[instance.a]\nimage = \"ami-00000002\"\n"),
     changed(
         "two addresses take each other's machine",
