@@ -10,6 +10,8 @@
 //! | [`resources`] | one folder per kind: all that is true of that kind; and the simulated [`resources::world`] |
 //! | [`spec`] | text → stack: read, merged, resolved, checked; pure |
 //! | [`plan`] | stack and snapshot → plan: claim, ripple, order; pure |
+//! | [`reach`] | who can reach whom, by what the kinds say of themselves; pure |
+//! | [`rehearsal`] | a plan run on the world that its snapshot shows: does it come to an end, and what is on the way? pure |
 //! | [`port`] | the one way out to the world |
 //! | [`provider`] | AWS, hosts through a shell, the simulated world, and what makes any of them fail for a test |
 //! | [`apply`] | carries a plan out |
@@ -17,8 +19,8 @@
 //! | [`report`] | results → text; pure |
 //! | [`cli`] | arguments, files, streams and exit codes |
 //!
-//! Columns (a kind's folder) hold facts about a kind; rows (`spec`, `plan`, `apply`, `report`) hold algorithms over all kinds
-//! and never name one; they meet in [`resources::registry`] alone. To add a kind, copy a folder, add a variant, and let the
+//! Columns (a kind's folder) hold facts about a kind; rows (`spec`, `plan`, `reach`, `rehearsal`, `apply`, `report`) hold algorithms over
+//! all kinds and never name one; they meet in [`resources::registry`] alone. To add a kind, copy a folder, add a variant, and let the
 //! compiler list the rest. `tests/suite/layering.rs` holds the house to this.
 //!
 //! # The way of the data
@@ -26,7 +28,7 @@
 //! `cli` reads arguments and files → [`spec::load`] (text → [`resources::stack::Stack`], all problems at once, templates
 //! rendered) → [`port::Provider::observe`] (pages → [`resources::snapshot::Snapshot`]) → [`plan::plan`], which may ask
 //! questions beyond the listings ([`port::Provider::inquire`]) and is then made again → a sealed [`plan::Plan`] →
-//! [`report::document`] → terminal, JSON. For an apply: consent → journal → [`apply::apply`]: ready step → precheck → call →
+//! [`rehearsal::rehearse`], which may refuse it → [`report::document`] → terminal, JSON. For an apply: consent → journal → [`apply::apply`]: ready step → precheck → call →
 //! bindings; a failure skips dependents only → observe and plan again, which must come out empty.
 //!
 //! # How members change while the site stays up
@@ -41,6 +43,14 @@
 //! A host firewall says whom a call lets in and whom it shuts out ([`resources::Draft`]: `admits`, `shuts`); the planner knows
 //! no packet filter, and puts those calls before whoever boots or serves, and before whoever ends or gives its address up. The
 //! calls go through a shell as one script each, in which nothing that a spec or a tag says is ever code. Whoever makes a change confirms it over a new connection, or the host takes it back by itself.
+//!
+//! # How a plan is rehearsed
+//!
+//! A snapshot is made into a world ([`resources::world::World::from_snapshot`]); what it does not tell of exists there and is a
+//! stranger. The plan's calls are made on it in several legal orders, the plan's own first, then those that strain it most. In
+//! each state the laws of the world must hold (who serves, whom hosts let in), and in no state may a flow be open that neither
+//! start nor end allows, or be closed that both allow: each kind says what it is to flows ([`resources::flow::Stance`]), and
+//! [`reach`] puts that together. In the end a second plan must be empty. What is only uncertain is told, and refuses nothing.
 //!
 //! # Why there is no state file
 //!

@@ -196,7 +196,7 @@ fn part(protocol: u32, from: u32, to: u32) -> String {
     match (from, to) {
         (0, 0xffff) if icmp || !named => word,
         (0, 0xffff) => format!("{word} all ports"),
-        _ if icmp && from >> 8 == to >> 8 && from & 0xff == 0 && to & 0xff == 0xff => {
+        _ if icmp && from >> 8 == to >> 8 && from.trailing_zeros() >= 8 && to.trailing_ones() >= 8 => {
             format!("{word} type {}", from >> 8)
         }
         _ if icmp && from == to => format!("{word} type {} code {}", from >> 8, from & 0xff),

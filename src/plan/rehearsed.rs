@@ -20,6 +20,10 @@ pub struct Rehearsal {
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Moments at which less is reachable than before and after, that no order of the calls avoids; the plan lists them among
+    /// its exposures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposures: Vec<String>,
     /// What could not be rehearsed, in words. It speaks neither for the plan nor against it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_modelled: Vec<String>,
@@ -94,6 +98,7 @@ impl Plan {
         let refusals: Vec<Refusal> =
             rehearsal.findings.iter().filter(|finding| !finding.accepted).map(Self::refusal).collect();
         self.refusals.extend(refusals);
+        self.exposures.extend(rehearsal.exposures.iter().cloned());
         self.rehearsal = Some(rehearsal);
     }
 

@@ -54,6 +54,8 @@ pub struct Gap {
     pub comes: bool,
     /// The other end.
     pub whom: Whom,
+    /// Whether both ends move, each by a call of its own: then no order may help.
+    pub both_move: bool,
     /// Whether it can be claimed: of the rules of every group that matters something is known.
     pub certain: bool,
 }
@@ -91,6 +93,7 @@ fn answers(id: &CloudId, class: &Class) -> Vec<Gap> {
         at: id.clone(),
         comes: true,
         whom: Whom::Party(Party::Named("whoever may".to_owned())),
+        both_move: false,
         certain: true,
     };
     let opened = gap(Change::Opened, now.beyond(&before.union(after)));
@@ -114,11 +117,12 @@ impl<'n> Span<'n> {
         let known: BTreeSet<CloudId> = start.groups().chain(end.groups()).cloned().collect();
         let sends = |net: &Net, group: &CloudId| net.rules(group).map(|rules| rules.egress.clone());
         let other: BTreeSet<&CloudId> = known.iter().filter(|group| sends(start, group) != sends(end, group)).collect();
-        let moves = |before: &Machine, after: &Machine| {
+        let sends_otherwise = |before: &Machine, after: &Machine| {
             before.groups != after.groups || before.groups.iter().any(|group| other.contains(group))
         };
         let both = start.machines().filter_map(|(id, machine)| Some((id, machine, end.machine(id)?)));
-        let movers = both.filter(|(_, before, after)| moves(before, after)).map(|(id, _, _)| id.clone()).collect();
+        let movers =
+            both.filter(|(_, before, after)| sends_otherwise(before, after)).map(|(id, _, _)| id.clone()).collect();
         let owned = |net: &Net| net.machines().flat_map(|(_, machine)| machine.addresses.iter().copied()).collect();
         let (here, there): (AddressSet, AddressSet) = (owned(start), owned(end));
         Self { start, end, known, movers, fresh: there.beyond(&here), seen: BTreeSet::new() }
@@ -136,6 +140,7 @@ impl<'n> Span<'n> {
             gaps.extend(self.filter(here, id));
             if self.movers.contains(id) {
                 gaps.extend(self.pairs_from(here, id));
+                gaps.extend(self.pairs_into(here, &self.doors_of(here, id), &[id]));
             }
         }
         for group in ruled {
@@ -143,7 +148,8 @@ impl<'n> Span<'n> {
             for member in &members {
                 gaps.extend(self.machine(here, member));
             }
-            gaps.extend(self.pairs_into(here, group));
+            let targets: Vec<&CloudId> = members.iter().copied().take(MEMBERS).collect();
+            gaps.extend(self.pairs_into(here, &[group].into(), &targets));
             for member in members.into_iter().filter(|member| self.movers.contains(*member)).take(MEMBERS) {
                 gaps.extend(self.pairs_from(here, member));
             }
@@ -184,7 +190,15 @@ impl<'n> Span<'n> {
             let before = grants(self.start, start_groups);
             let after = grants(self.end, end_groups);
             let there = grants(here, groups);
-            let gap = |change, certain, (traffic, whom)| Gap { change, traffic, at: id.clone(), comes, whom, certain };
+            let gap = |change, certain, (traffic, whom)| Gap {
+                change,
+                traffic,
+                at: id.clone(),
+                comes,
+                whom,
+                both_move: false,
+                certain,
+            };
             gaps.extend(beyond(&there, &[&before, &after]).map(|flow| gap(Change::Opened, ends, flow)));
             if stays {
                 gaps.extend(beyond(&self.kept(&before, &after), &[&there]).map(|flow| gap(Change::Closed, now, flow)));
@@ -216,7 +230,15 @@ impl<'n> Span<'n> {
         else {
             return Vec::new();
         };
-        let gap = |change, (traffic, whom)| Gap { change, traffic, at: id.clone(), comes: true, whom, certain: true };
+        let gap = |change, (traffic, whom)| Gap {
+            change,
+            traffic,
+            at: id.clone(),
+            comes: true,
+            whom,
+            both_move: false,
+            certain: true,
+        };
         let pairs = [(&before.accepts, &now.accepts, &after.accepts), (&before.passes, &now.passes, &after.passes)];
         let looked = pairs.into_iter().flat_map(|(before, now, after)| {
             let opened = beyond(now, &[before, after]).map(|flow| gap(Change::Opened, flow));
@@ -240,19 +262,28 @@ impl<'n> Span<'n> {
         targets.into_values().flat_map(|target| self.pair(here, from, target)).collect()
     }
 
-    /// Compares who reaches the members of a group whose rules changed, among those who move.
-    fn pairs_into(&self, here: &Net, group: &CloudId) -> Vec<Gap> {
+    /// The groups that let others in to a machine, at the start and now.
+    fn doors_of<'a>(&'a self, here: &'a Net, target: &CloudId) -> BTreeSet<&'a CloudId> {
+        let nets = [self.start, here].into_iter();
+        nets.filter_map(|net| net.machine(target)).flat_map(|machine| &machine.groups).collect()
+    }
+
+    /// Compares who reaches these members of groups, among those who move and are let in by one of the groups.
+    fn pairs_into(&self, here: &Net, doors: &BTreeSet<&CloudId>, members: &[&CloudId]) -> Vec<Gap> {
         if self.movers.is_empty() {
             return Vec::new();
         }
-        let rules = [self.start, here].into_iter().filter_map(|net| net.rules(group));
+        let rules = [self.start, here].into_iter().flat_map(|net| doors.iter().filter_map(|group| net.rules(group)));
         let named: BTreeSet<&CloudId> = rules.flat_map(peers).collect();
         let mut sources: BTreeMap<Class, &CloudId> = BTreeMap::new();
-        for source in named.into_iter().flat_map(|named| here.members(named)).filter(|id| self.movers.contains(*id)) {
-            sources.entry(self.class(here, source)).or_insert(source);
+        for net in [self.start, here] {
+            let members = named.iter().flat_map(|named| net.members(named));
+            for source in members.filter(|id| self.movers.contains(*id)) {
+                sources.entry(self.class(here, source)).or_insert(source);
+            }
         }
         let mut targets: BTreeMap<Class, &CloudId> = BTreeMap::new();
-        for target in here.members(group).take(MEMBERS) {
+        for target in members {
             targets.entry(self.class(here, target)).or_insert(target);
         }
         let pairs = sources.values().flat_map(|from| targets.values().map(move |target| (*from, *target)));
@@ -278,6 +309,7 @@ impl<'n> Span<'n> {
             at: target.clone(),
             comes: true,
             whom: Whom::Machine(from.clone()),
+            both_move: self.movers.contains(target),
             certain: true,
         };
         let opened = self.sent(now, false).beyond(&allowed[0]).beyond(&allowed[1]);

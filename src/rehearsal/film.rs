@@ -44,6 +44,8 @@ pub(super) struct Shot {
     pub(super) message: String,
     /// Whom it is about, beside whoever made the call.
     about: BTreeSet<Address>,
+    /// Whether no order may help.
+    both_move: bool,
     /// Whether it can be claimed.
     certain: bool,
 }
@@ -144,6 +146,7 @@ impl Film {
             trouble: Trouble::Loose,
             message: format!("nobody answers on {}, and somebody does before and after", self.name(id)),
             about: self.address(id).cloned().into_iter().collect(),
+            both_move: false,
             certain: true,
         }
     }
@@ -155,7 +158,7 @@ impl Film {
             Change::Closed => (Trouble::Cut, format!("{flow} is closed, which both start and end allow")),
         };
         let about = gap.ends().filter_map(|id| self.address(id)).cloned().collect();
-        Shot { at, trouble, message, about, certain: gap.certain }
+        Shot { at, trouble, message, about, both_move: gap.both_move, certain: gap.certain }
     }
 }
 
@@ -164,6 +167,8 @@ impl Film {
 pub(super) enum Ruling {
     /// The plan says so itself.
     Printed,
+    /// The plan shall say so: no order would help.
+    Told,
     /// The operator accepts it.
     Accepted,
     /// Nobody knows enough of it.
@@ -184,7 +189,7 @@ pub(super) fn ruling(shot: &Shot, step: &Step, plan: &Plan, policy: &Policy) -> 
     if plan.given_up().iter().any(touches) {
         return Ruling::Printed;
     }
-    let slot = |edge: &&crate::plan::Edge| matches!(edge.because, Because::Slot(_));
+    let only_one = |edge: &&crate::plan::Edge| matches!(edge.because, Because::Slot(_));
     let hurts = || {
         let change = plan.changes().iter().find(|change| change.address == step.call.at);
         change.is_some_and(|change| change.impact >= Impact::Reconnect)
@@ -192,8 +197,9 @@ pub(super) fn ruling(shot: &Shot, step: &Step, plan: &Plan, policy: &Policy) -> 
     match shot.trouble {
         Trouble::Exposed if policy.exposure == Consent::Given => Ruling::Accepted,
         // What only one may have is given up before another takes it, which the plan counts as an interruption.
-        Trouble::Cut | Trouble::Loose if plan.graph().edges().iter().filter(slot).any(touches) => Ruling::Printed,
+        Trouble::Cut | Trouble::Loose if plan.graph().edges().iter().filter(only_one).any(touches) => Ruling::Printed,
         Trouble::Cut if hurts() => Ruling::Printed,
+        Trouble::Cut if shot.both_move => Ruling::Told,
         _ => Ruling::Refused,
     }
 }

@@ -3,7 +3,7 @@
 //! It asks whether a second plan would be empty, and whether any state on the way is one that must not be. What a snapshot
 //! does not tell of is no reason against a plan: the rehearsal says what it left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::policy::Policy;
 use crate::plan::rehearsed::{Finding, Rehearsal, Trouble, Verdict};
@@ -22,6 +22,8 @@ mod run;
 
 /// Up to how many calls and resources together the end of every order is planned again; beyond it that of the first.
 const EVERY_END: usize = 300;
+/// Exposures that the plan is told of.
+const TOLD: usize = 5;
 
 /// Rehearses a plan that was made for `stack` from `snapshot` by `policy`, looking at all regions or not.
 ///
@@ -54,6 +56,7 @@ fn not_rehearsed(why: &str) -> Rehearsal {
         states: 0,
         verdict: Verdict::NotRehearsed,
         findings: Vec::new(),
+        exposures: Vec::new(),
         not_modelled: vec![why.to_owned()],
     }
 }
@@ -65,25 +68,69 @@ struct Stage<'a> {
     scene: Scene,
 }
 
+/// What all orders came to so far.
+#[derive(Default)]
+struct Sums {
+    findings: Vec<Finding>,
+    not_modelled: BTreeSet<String>,
+    told: BTreeSet<String>,
+    /// Calls that were carried out in some order.
+    done: BTreeSet<StepId>,
+    /// Calls that were not, in some order: up to where, and why.
+    refused: BTreeMap<StepId, (Vec<StepId>, String)>,
+}
+
+impl Sums {
+    /// One order that shows a trouble is enough.
+    fn add(&mut self, finding: Finding) {
+        if self.findings.iter().all(|other| other.trouble != finding.trouble) {
+            self.findings.push(finding);
+        }
+    }
+
+    fn take(&mut self, run: Run<'_>, order: &[StepId]) {
+        self.not_modelled.extend(run.not_modelled);
+        self.told.extend(run.told);
+        self.done.extend(order.iter().filter(|id| !run.skipped.contains(id)));
+        for (id, why) in run.refused {
+            let until = order.iter().position(|other| *other == id).and_then(|at| order.get(..=at)).unwrap_or_default();
+            self.refused.entry(id).or_insert_with(|| (until.to_vec(), why));
+        }
+    }
+
+    /// What is refused in one order and carried out in another is the fault of the order, whatever the reason.
+    fn compare(&mut self, plan: &Plan) {
+        for (id, (until, why)) in std::mem::take(&mut self.refused) {
+            if self.done.contains(&id) {
+                self.add(finding(Trouble::Stuck, plan.step(id), why, &until));
+            } else {
+                self.not_modelled.insert(why);
+            }
+        }
+    }
+}
+
 impl Stage<'_> {
     fn rehearse(&self) -> Rehearsal {
         let orders = order::orders(self.plan);
         let every_end = self.plan.steps().len() + self.asked.stack.resources.len() <= EVERY_END;
         let mut whole = not_rehearsed("");
-        let mut not_modelled = BTreeSet::new();
-        let mut kinds: BTreeSet<Trouble> = BTreeSet::new();
+        let mut sums = Sums::default();
         for (number, order) in orders.iter().enumerate() {
             let mut run = Run::new(self.plan, self.start.clone());
             whole.orders += 1;
             whole.states += order.len();
-            let findings = self.play(&mut run, order, number == 0 || every_end);
-            not_modelled.append(&mut run.not_modelled);
-            // One order that shows a trouble is enough.
-            whole.findings.extend(findings.into_iter().filter(|finding| kinds.insert(finding.trouble)));
+            for finding in self.play(&mut run, order, number == 0 || every_end) {
+                sums.add(finding);
+            }
+            sums.take(run, order);
         }
-        let refused = whole.findings.iter().any(|finding| !finding.accepted);
+        sums.compare(self.plan);
+        let refused = sums.findings.iter().any(|finding| !finding.accepted);
         whole.verdict = if refused { Verdict::Unsound } else { Verdict::Sound };
-        whole.not_modelled = not_modelled.into_iter().collect();
+        whole.findings = sums.findings;
+        whole.not_modelled = sums.not_modelled.into_iter().collect();
+        whole.exposures = sums.told.into_iter().take(TOLD).collect();
         whole
     }
 
@@ -111,6 +158,10 @@ impl Stage<'_> {
             let ruling = ruling(&shot, step, self.plan, self.asked.policy);
             match ruling {
                 Ruling::Printed => {}
+                Ruling::Told => {
+                    let words = Trouble::Cut.words();
+                    run.told.insert(format!("{words}: {}", shot.message));
+                }
                 Ruling::Uncertain => {
                     let what = "who reaches the members of groups of whose rules nothing is known";
                     run.not_modelled.insert(what.to_owned());

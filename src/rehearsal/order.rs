@@ -7,7 +7,7 @@ use crate::plan::{Plan, StepId};
 use crate::resources::Wave;
 
 /// How many calls all orders together make at most, unless one order alone makes more.
-const BUDGET: usize = 20_000;
+const BUDGET: usize = 12_000;
 /// How many orders there are at most.
 const MOST: usize = 10;
 

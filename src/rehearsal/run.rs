@@ -13,10 +13,14 @@ pub(super) struct Run<'p> {
     plan: &'p Plan,
     pub(super) world: World,
     known: Known,
-    /// Calls that could not be rehearsed.
+    /// Calls that could not be rehearsed, or that wait for one that could not.
     pub(super) skipped: BTreeSet<StepId>,
+    /// Calls that the world did not carry out, for reasons that may be its own.
+    pub(super) refused: BTreeMap<StepId, String>,
     /// Why, in words.
     pub(super) not_modelled: BTreeSet<String>,
+    /// What the plan is to tell of its way.
+    pub(super) told: BTreeSet<String>,
 }
 
 /// What calls have told.
@@ -51,7 +55,15 @@ pub(super) struct Bad {
 impl<'p> Run<'p> {
     pub(super) fn new(plan: &'p Plan, world: World) -> Self {
         let known = Known { told: BTreeMap::new(), stack: plan.stack().clone() };
-        Self { plan, world, known, skipped: BTreeSet::new(), not_modelled: BTreeSet::new() }
+        Self {
+            plan,
+            world,
+            known,
+            skipped: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            not_modelled: BTreeSet::new(),
+            told: BTreeSet::new(),
+        }
     }
 
     /// Makes one call. One that waits for a call that could not be rehearsed cannot be, either.
@@ -114,7 +126,7 @@ impl<'p> Run<'p> {
             }
             _ => {
                 self.skipped.insert(step.id);
-                self.not_modelled.insert(format!("{}: {}", step.words(), why.message));
+                self.refused.insert(step.id, format!("{}: {}", step.words(), why.message));
                 Ok(())
             }
         }

@@ -9,12 +9,13 @@ const LISTED: usize = 3;
 const CALLS: usize = 40;
 
 /// One line of what it came to, and one for each thing that was left out.
-pub(super) fn lines(rehearsal: &Rehearsal) -> Vec<String> {
+pub(super) fn lines(doc: &PlanDoc) -> Vec<String> {
+    let Some(rehearsal) = &doc.rehearsal else { return Vec::new() };
     let mut lines = Vec::new();
     if rehearsal.verdict != Verdict::NotRehearsed {
         let orders = count(rehearsal.orders, "order");
         let states = count(rehearsal.states, "state");
-        lines.push(format!("Rehearsed in {orders}, {states}: {}.", end(rehearsal)));
+        lines.push(format!("Rehearsed in {orders}, {states}: {}.", end(rehearsal, doc)));
     }
     lines.extend(rehearsal.not_modelled.iter().take(LISTED).map(|what| format!("Not rehearsed: {what}.")));
     if let Some(more) = rehearsal.not_modelled.len().checked_sub(LISTED).filter(|more| *more > 0) {
@@ -23,10 +24,15 @@ pub(super) fn lines(rehearsal: &Rehearsal) -> Vec<String> {
     lines
 }
 
-fn end(rehearsal: &Rehearsal) -> String {
+fn end(rehearsal: &Rehearsal, doc: &PlanDoc) -> String {
     let refused = rehearsal.findings.iter().filter(|finding| !finding.accepted).count();
     match (refused, rehearsal.findings.len()) {
-        (0, 0) => "converges, nothing exposed, cut off or out of service on the way".to_owned(),
+        (0, 0) if doc.exposures.is_empty() => {
+            "converges, nothing exposed, cut off or out of service on the way".to_owned()
+        }
+        (0, 0) => {
+            "converges, nothing exposed, cut off or out of service on the way beyond the exposures above".to_owned()
+        }
         (0, accepted) => format!("converges, with {} that {} accepted", count(accepted, "exposure"), are(accepted)),
         (refused, _) => format!("{} must not be", count(refused, "state")),
     }

@@ -216,11 +216,14 @@ impl Page {
     /// What a rehearsal found, with the calls that lead there.
     fn findings(&mut self, doc: &PlanDoc) {
         for finding in doc.rehearsal.iter().flat_map(|rehearsal| &rehearsal.findings) {
-            let words = if finding.accepted { "Accepted of the rehearsal" } else { "Refused by the rehearsal" };
+            let words =
+                if finding.accepted { "Found by the rehearsal, and accepted" } else { "Found by the rehearsal" };
             let head = self.style.paint(if finding.accepted { Ink::Change } else { Ink::Bad }, words);
             self.line("");
-            self.line(&format!("{head}: {}", safe(&finding.message)));
-            for line in rehearsal::order(finding, doc) {
+            let order = rehearsal::order(finding, doc);
+            let then = if order.is_empty() { "" } else { ", after these calls:" };
+            self.line(&format!("{head}: {}{then}", safe(&finding.message)));
+            for line in order {
                 self.line(&format!("  {}", safe(&line)));
             }
         }
@@ -237,7 +240,7 @@ impl Page {
         let sums = sums(doc);
         let sums = self.style.paint(Ink::Strong, &sums);
         self.line(&sums);
-        for line in doc.rehearsal.iter().flat_map(rehearsal::lines) {
+        for line in rehearsal::lines(doc) {
             self.line(&safe(&line));
         }
         if let Some(hash) = &doc.hash {

@@ -23,6 +23,7 @@ use portcullis::model::Region;
 use portcullis::plan::policy::Policy;
 use portcullis::plan::{self};
 use portcullis::provider::sim::Sim;
+use portcullis::rehearsal;
 use portcullis::resources::world::{Limits as WorldLimits, World};
 use portcullis::spec::{self, Environment, Files, Format, Inputs, Source, Stack};
 
@@ -64,8 +65,10 @@ fn main() {
         (["addresses", _], Some(size)) => measure_addresses(size),
         (["fleet", _], Some(size)) => measure_fleet(size),
         _ => {
-            println!("resources  calls  plan from nothing (s)  plan of no change (s)  peak memory (MiB)");
-            compare(&[], &SIZES, ["from nothing", "of no change", ""]);
+            println!(
+                "resources  calls  plan from nothing (s)  plan of no change (s)  rehearsal (s)  peak memory (MiB)"
+            );
+            compare(&[], &SIZES, ["from nothing", "of no change", "rehearsal"]);
             println!(
                 "\none host: addresses  calls  from nothing (s)  of no change (s)  all others (s)  peak memory (MiB)"
             );
@@ -110,12 +113,16 @@ fn measure(size: usize) {
     world.set_limits(WorldLimits { addresses: 1_000_000, ..WorldLimits::default() });
     let sim = Arc::new(Sim::in_memory(world));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (made, empty, memory) = runtime.block_on(async {
+    let (made, empty, rehearsed, memory) = runtime.block_on(async {
         let (whole, snapshot) = session::plan_for(&stack, &policy, false, sim.as_ref()).await.expect("a plan");
         assert!(whole.refusals().is_empty(), "{:?}", whole.refusals().first());
         let made = best(|| plan::plan(&stack, &snapshot, &policy));
         // Stack, snapshot and two plans; what follows needs a world, which is not the planner's.
         let memory = peak_memory();
+        let begin = Instant::now();
+        let rehearsal = rehearsal::rehearse(&stack, &snapshot, &policy, false, &whole).expect("a rehearsal");
+        let rehearsed = begin.elapsed().as_secs_f64();
+        assert!(rehearsal.findings.is_empty(), "{:?}", rehearsal.findings.first());
         let (_hold, mut stop) = tokio::sync::watch::channel(Stop::No);
         let outcome = apply::apply(&whole, &sim, &mut Nowhere, Limits { parallelism: 16 }, &mut stop, &mut |_| {})
             .await
@@ -124,9 +131,16 @@ fn measure(size: usize) {
         drop((whole, outcome));
         let (again, snapshot) = session::plan_for(&stack, &policy, false, sim.as_ref()).await.expect("a plan");
         assert!(again.is_empty());
-        (made, best(|| plan::plan(&stack, &snapshot, &policy)), memory)
+        (made, best(|| plan::plan(&stack, &snapshot, &policy)), rehearsed, memory)
     });
-    println!("{:>9}  {:>5}  {:>21.3}  {:>21.3}  {:>17}", stack.resources.len(), made.1, made.0, empty.0, memory / 1024);
+    let resources = stack.resources.len();
+    println!(
+        "{resources:>9}  {:>5}  {:>21.3}  {:>21.3}  {rehearsed:>13.3}  {:>17}",
+        made.1,
+        made.0,
+        empty.0,
+        memory / 1024
+    );
 }
 
 /// One host that lets many addresses in: from nothing, when they stand, and when all of them are to be others.

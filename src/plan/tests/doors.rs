@@ -23,7 +23,7 @@ fn target() -> Target {
 }
 
 /// A gateway that lets the operator's network in on 22, and these in on 443.
-fn gate(from: Vec<Source>) -> Desired {
+pub(super) fn gate(from: Vec<Source>) -> Desired {
     let always = Source::Network("192.0.2.0/24".parse().unwrap());
     let want = host_firewall::Desired {
         target: target(),
@@ -44,7 +44,7 @@ fn gate(from: Vec<Source>) -> Desired {
     Desired { common: Common { region: Region::hosts(), ..common() }, want: Want::HostFirewall(want) }
 }
 
-fn public(address: &str) -> Source {
+pub(super) fn public(address: &str) -> Source {
     Source::Output { address: at(address), output: Output::PublicIp }
 }
 
@@ -70,7 +70,7 @@ fn host(edit: impl FnOnce(&mut host_firewall::Desired), mut want: Desired) -> De
 }
 
 /// A stack with the gateway among the hosts that are looked at.
-fn site(resources: Resources) -> Stack {
+pub(super) fn site(resources: Resources) -> Stack {
     Stack { hosts: [(at("host_firewall.gw"), target())].into(), ..stack(resources) }
 }
 

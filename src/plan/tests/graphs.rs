@@ -73,6 +73,8 @@ fn a_group_is_replaced_under_instances() {
     after 3: needs security_group.web
 2 security_group.db revoke ingress
     after 1: the same object
+    after 5: instance.a leaves before something is closed
+    after 6: instance.b leaves before something is closed
 3 security_group.web create
 4 security_group.web delete
     after 1: the successor of security_group.web comes first
@@ -83,8 +85,10 @@ fn a_group_is_replaced_under_instances() {
     after 6: <security_group.web#1> is held until then
     after 6: the successor of security_group.web comes first
 5 instance.a set security groups
+    after 1: security_group.db opens before somebody joins
     after 3: needs security_group.web
 6 instance.b set security groups
+    after 1: security_group.db opens before somebody joins
     after 3: needs security_group.web
 "#,
     );
@@ -117,6 +121,7 @@ fn two_groups_are_replaced_while_two_instances_swap_them() {
     after 6: the successor of security_group.x comes first
     after 9: instance.a leaves before something is closed
     after 10: the successor of security_group.x comes first
+    after 10: instance.b leaves before something is closed
 4 security_group.x delete
     after 3: the same object
     after 7: <security_group.x#1> is held until then
@@ -131,17 +136,20 @@ fn two_groups_are_replaced_while_two_instances_swap_them() {
     after 5: the successor of security_group.y comes first
     after 6: the successor of security_group.y comes first
     after 9: the successor of security_group.y comes first
+    after 9: instance.a leaves before something is closed
     after 10: instance.b leaves before something is closed
 8 security_group.y delete
     after 3: <security_group.y#1> is held until then
     after 7: the same object
     after 10: <security_group.y#1> is held until then
 9 instance.a set security groups
+    after 2: security_group.x opens before somebody joins
     after 5: needs security_group.y
     after 6: security_group.y opens before somebody joins
 10 instance.b set security groups
     after 1: needs security_group.x
     after 2: security_group.x opens before somebody joins
+    after 6: security_group.y opens before somebody joins
 "#,
     );
 }

@@ -115,7 +115,7 @@ fn refusal(refusal: &Refusal) -> Piece {
 
 /// What a rehearsal came to.
 fn told(doc: &PlanDoc) -> String {
-    let lines: Vec<String> = doc.rehearsal.iter().flat_map(rehearsal::lines).map(|line| prose(&line)).collect();
+    let lines: Vec<String> = rehearsal::lines(doc).iter().map(|line| prose(line)).collect();
     if lines.is_empty() { String::new() } else { format!("{}\n\n", lines.join("<br>\n")) }
 }
 
@@ -123,10 +123,11 @@ fn told(doc: &PlanDoc) -> String {
 fn findings(doc: &PlanDoc) -> Option<Section> {
     let found = doc.rehearsal.as_ref().map(|rehearsal| &rehearsal.findings).filter(|found| !found.is_empty())?;
     let piece = |finding: &Finding| {
-        let accepted = if finding.accepted { "accepted: " } else { "" };
+        let accepted = if finding.accepted { "Accepted: " } else { "" };
         let order = rehearsal::order(finding, doc).join("\n");
+        let then = if order.is_empty() { "" } else { ", after these calls:" };
         let order = if order.is_empty() { order } else { fence("text", &safe(&order)) };
-        Piece::new(Rank::Never, format!("{accepted}{}\n\n{order}\n", prose(&finding.message)))
+        Piece::new(Rank::Never, format!("{accepted}{}{then}\n\n{order}\n", prose(&finding.message)))
     };
     Some(Section {
         head: "#### Found by the rehearsal\n\n".to_owned(),

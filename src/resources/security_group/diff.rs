@@ -72,7 +72,7 @@ impl Resource for SecurityGroup {
             if !rules.is_empty() {
                 drafts.push(Draft {
                     after: After::Ready,
-                    reach: rules::opening(Link::Planned(cx.at.clone()), &rules),
+                    reach: rules::opening(&Link::Planned(cx.at.clone()), &rules),
                     ..Draft::new(
                         rules::authorize_title(direction),
                         Wave::Make,

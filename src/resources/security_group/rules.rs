@@ -225,7 +225,7 @@ impl Change<'_> {
         }
         let action = authorize(self.direction, rules.to_vec(), cx);
         drafts.push(Draft {
-            reach: opening(Link::Existing(have.id.clone()), rules),
+            reach: opening(&Link::Existing(have.id.clone()), rules),
             ..Draft::new(authorize_title(self.direction), Wave::Update, Some(have.id.clone()), action)
         });
     }
@@ -247,7 +247,7 @@ impl Change<'_> {
             Action::Revoke { direction: self.direction, rules: rules.iter().map(|rule| old_rule(rule)).collect() };
         drafts.push(Draft {
             frees: frees.difference(&kept).map(|id| (*id).clone()).collect(),
-            reach: closing(&have.id, rules.iter().copied()),
+            reach: closing(have.id, rules.iter().copied()),
             ..Draft::new(revoke_title(self.direction), Wave::Update, Some(have.id.clone()), action)
         });
     }
@@ -291,14 +291,14 @@ fn linked(rule: &Rule<CloudId>) -> Rule<Link> {
 
 /// How a call that authorizes bears on who may talk to whom: it opens to the members of its own group, and lets in the
 /// members of the groups that it names.
-pub(super) fn opening(own: Link, rules: &[NewRule]) -> Vec<Reach> {
+pub(super) fn opening(own: &Link, rules: &[NewRule]) -> Vec<Reach> {
     let peers: BTreeSet<&Link> = rules
         .iter()
         .filter_map(|new| match &new.rule.peer {
             Peer::Group(link) => Some(link),
             Peer::Cidr(_) | Peer::ForeignGroup { .. } | Peer::PrefixList(_) | Peer::Output { .. } => None,
         })
-        .filter(|link| **link != own)
+        .filter(|link| *link != own)
         .collect();
     let admits = peers.into_iter().cloned().map(Reach::Admits);
     std::iter::once(Reach::Opens(own.clone())).chain(admits).collect()
