@@ -13,7 +13,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 programs='nft:nftables iptables-nft:iptables ip6tables-nft:iptables iptables-legacy-save:iptables ipset:ipset
 conntrack:conntrack ip:iproute2 ps:procps unshare:util-linux nsenter:util-linux setsid:util-linux flock:util-linux
 ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server sudo:sudo fish:fish busybox:busybox
-netfilter-persistent:netfilter-persistent python3:python3 jq:jq unzip:unzip'
+netfilter-persistent:netfilter-persistent python3:python3 jq:jq unzip:unzip git:git'
 missing=
 for pair in $programs; do
     have "${pair%%:*}" || missing="$missing ${pair#*:}"

@@ -43,6 +43,7 @@ mod schemas;
 mod smoke;
 mod stories;
 mod support;
+mod teeth;
 #[cfg(feature = "aws")]
 mod weather;
 
