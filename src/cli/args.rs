@@ -44,6 +44,8 @@ pub enum Command {
     Lock(Lock),
     /// Write the graph of a plan
     Graph(Graph),
+    /// Print the least IAM policy that a spec needs, offline
+    Permissions(Permissions),
     /// Write the JSON Schema of a document
     Schema(Schema),
     /// Write a completion script
@@ -495,6 +497,28 @@ pub enum GraphFormat {
     Mermaid,
     /// Plain text, each edge with its reason
     Text,
+}
+
+/// `permissions`.
+#[derive(Debug, Args)]
+pub struct Permissions {
+    /// Which spec
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// What whoever has the policy may do
+    #[arg(long = "for", value_enum, value_name = "WHAT", default_value_t = PermissionsFor::Apply)]
+    pub purpose: PermissionsFor,
+}
+
+/// What whoever has a policy may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PermissionsFor {
+    /// Plan and observe: nothing is changed
+    Plan,
+    /// Plan, observe and apply
+    Apply,
+    /// Destroy: remove what the stack owns, in whatever region it is
+    Destroy,
 }
 
 /// `schema`.

@@ -20,6 +20,7 @@ pub mod load;
 pub mod lock;
 pub mod locking;
 pub mod observe;
+pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod session;
@@ -56,6 +57,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, Exit> {
         Command::Show(args) => plan::show(args, console),
         Command::Schema(args) => Ok(documents::schema(args, console)),
         Command::Completions(args) => Ok(documents::completions(args, console)),
+        Command::Permissions(args) => permissions::run(args, console),
         Command::Man => Ok(documents::man(console)),
         Command::Plan(args) => block_on(args.world.world.is_some(), console, plan::run(args, console)),
         Command::Apply(args) => block_on(args.world.world.is_some(), console, apply::run(args, console)),

@@ -118,6 +118,7 @@ async fn aws(args: &WorldArgs, stack: &Stack, parallelism: usize, console: &Cons
         account_guard: stack.account.clone(),
         parallelism,
         request_share: crate::provider::aws::throttle::Share::percent(args.request_share),
+        permissions: Some(Arc::new(crate::resources::permissions::Permissions::of(stack))),
     };
     match Aws::connect(options).await {
         Ok(aws) => Ok(aws),

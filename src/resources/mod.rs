@@ -9,6 +9,7 @@
 //! | `state.rs` | desired and observed, in the one normal form in which they compare |
 //! | `diff.rs` | how one becomes the other: [`Resource`] |
 //! | `action.rs` | the calls there are, as data |
+//! | `permits.rs` | which API actions it takes |
 //! | `aws.rs` | listing and performing through the AWS SDK; of a kind that lives on hosts `hosts.rs`, through a shell |
 //! | `sim.rs` | the same in the simulated world |
 //! | `tests.rs` | tables of the diff |
@@ -35,6 +36,7 @@ pub mod host_firewall;
 pub mod instance;
 pub mod key_pair;
 pub mod load_balancer;
+pub mod permissions;
 pub mod place;
 pub mod ports;
 mod refusal;
@@ -52,6 +54,7 @@ pub mod world;
 pub use context::{Accepted, Context, Fresh, Ground, Identities};
 pub use delta::{Delta, Edit, Effect, Field, Impact, Note};
 pub use draft::{After, Crew, Draft, Reach, Wave, Wrap};
+use permissions::Permits;
 pub use refusal::{Refusal, RefusalKind};
 use snapshot::Facts;
 
@@ -244,6 +247,11 @@ pub trait Resource {
     fn withholds_secret(_: &Self::Action) -> bool {
         false
     }
+    /// Which API actions it takes to list its objects, whether a spec has one or not.
+    fn listing(_permits: &mut Permits) {}
+
+    /// Which API actions it takes to make one as wanted, to change it, and to remove it.
+    fn permits(_want: &Self::Desired, _common: &Common, _permits: &mut Permits) {}
 
     /// What will become of the object, in one line for people.
     fn summary(want: &Self::Desired) -> String;

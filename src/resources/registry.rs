@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::flow::Stance;
+use super::permissions::Permits;
 use super::snapshot::Facts;
 use super::{
     Common, Context, Crew, Delta, Draft, Field, Hold, Loan, Member, Needs, Read, Resource, Seen, Stamps, Wrap,
@@ -160,6 +161,11 @@ macro_rules! kinds {
                 match self { $(Self::$variant(want) => $column::$marker::stamps(want),)* }
             }
 
+            /// Which API actions it takes.
+            pub fn permits(&self, common: &Common, permits: &mut Permits) {
+                match self { $(Self::$variant(want) => $column::$marker::permits(want, common, permits),)* }
+            }
+
             /// What will be there, in one line.
             #[must_use]
             pub fn summary(&self) -> String {
@@ -178,6 +184,11 @@ macro_rules! kinds {
                 }
             }
         })*
+
+        /// Which API actions it takes to list the objects of a kind.
+        pub fn listing(kind: Kind, permits: &mut Permits) {
+            match kind { $(Kind::$variant => $column::$marker::listing(permits),)* }
+        }
 
         impl Body {
             /// Its kind.

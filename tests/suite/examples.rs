@@ -67,17 +67,44 @@ fn verbs(plan: &Value) -> BTreeMap<String, String> {
     changes.map(|change| (word(&change["address"]), word(&change["verb"]))).collect()
 }
 
+/// Whoever is held to a policy: the one that is printed for what comes next.
+#[cfg(feature = "aws")]
+type Guard = Proxy;
+/// Whoever is held to a policy: nobody is, without AWS.
+#[cfg(not(feature = "aws"))]
+enum Guard {}
+
+/// Holds whoever comes next to the policy that `permissions` prints for it.
+#[cfg(feature = "aws")]
+async fn hold(guard: Option<&Guard>, stage: &Stage, purpose: &str, specs: &[&str]) {
+    if let Some(proxy) = guard {
+        proxy.guard(Some(stage.policy(purpose, specs).await));
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "it waits where there is a policy to be held to")]
+async fn hold(_: Option<&Guard>, _: &Stage, _: &str, _: &[&str]) {}
+
 /// Tells an example, and what each of its plans does.
-async fn tell(example: &Example, stage: &Stage, world: &[&'static str]) -> Vec<BTreeMap<String, String>> {
+async fn tell(
+    example: &Example,
+    stage: &Stage,
+    world: &[&'static str],
+    guard: Option<&Guard>,
+) -> Vec<BTreeMap<String, String>> {
     stage.copy(&example.folder);
     let mut plans = Vec::new();
     for specs in example.stages() {
         let words = |command, options: &[&'static str]| [&[command], specs.as_slice(), world, options].concat();
+        hold(guard, stage, "plan", &specs).await;
         plans.push(verbs(&stage.run(&words("plan", &["--format", "json"])).await.exits(0).json()));
+        hold(guard, stage, "apply", &specs).await;
         stage.run(&words("apply", &example.consent())).await.exits(0);
         let again = stage.run(&words("plan", &["--detailed-exitcode", "--format", "json"])).await.exits(0);
         assert!(verbs(&again.json()).is_empty(), "{}: {again}", example.name);
     }
+    hold(guard, stage, "destroy", &["spec.toml"]).await;
     stage.run(&[&["destroy", "spec.toml", "--yes"], world].concat()).await.exits(0);
     let look = ["observe", "spec.toml", "--all-regions", "--format", "json"];
     let left = stage.run(&[&look, world].concat()).await.exits(0);
@@ -92,7 +119,7 @@ async fn tell(example: &Example, stage: &Stage, world: &[&'static str]) -> Vec<B
 async fn every_example_holds_on_the_simulated_world() {
     for example in Example::all() {
         let stage = Stage::new();
-        let plans = tell(&example, &stage, &["--world", "world.json"]).await;
+        let plans = tell(&example, &stage, &["--world", "world.json"], None).await;
         // The world notes whenever a call takes a member out of service that should have stayed.
         assert!(!stage.read("world.json").contains("\"breaches\""), "{}", example.name);
         assert!(plans.iter().all(|plan| !plan.is_empty()), "{}: {plans:?}", example.name);
@@ -106,8 +133,8 @@ async fn every_example_holds_on_moto_and_is_planned_as_on_the_simulated_world() 
     for example in Example::all().into_iter().filter(|example| !example.begins_elsewhere()) {
         told.push(tokio::spawn(async move {
             let proxy = Proxy::before(moto::port()).await;
-            let on_moto = tell(&example, &Stage::before(proxy.port), &[]).await;
-            let simulated = tell(&example, &Stage::new(), &["--world", "world.json"]).await;
+            let on_moto = tell(&example, &Stage::before(proxy.port), &[], Some(&proxy)).await;
+            let simulated = tell(&example, &Stage::new(), &["--world", "world.json"], None).await;
             assert_eq!(on_moto, simulated, "{}", example.name);
         }));
     }

@@ -62,6 +62,8 @@ const THIRD: &str = "monitoring = \"detailed\"\nmetadata_service = \"off\"\nprot
 async fn settle(stage: &Stage, proxy: &Proxy, text: &str, calls: &[&str]) {
     stage.write("spec.toml", text);
     proxy.count();
+    // What `permissions` prints is enough.
+    proxy.guard(Some(stage.policy("apply", &["spec.toml"]).await));
     let applied = stage.run(&["apply", "spec.toml", "--yes"]).await;
     if applied.code == Some(6) {
         panic!("{applied}\n{}", stage.run(&["plan", "spec.toml"]).await);
@@ -71,7 +73,15 @@ async fn settle(stage: &Stage, proxy: &Proxy, text: &str, calls: &[&str]) {
     for call in calls {
         assert!(made.contains_key(*call), "{call} was not called: {made:?}");
     }
+    proxy.guard(Some(stage.policy("plan", &["spec.toml"]).await));
     stage.run(&["plan", "spec.toml", "--detailed-exitcode"]).await.exits(0);
+    proxy.guard(None);
+}
+
+/// Removes everything, with what it takes and no more.
+async fn destroy(stage: &Stage, proxy: &Proxy) {
+    proxy.guard(Some(stage.policy("destroy", &["spec.toml"]).await));
+    stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +122,7 @@ async fn every_shape_comes_back_as_it_was_written() {
     }
     stage.write("spec.toml", &format!("{second}{SECOND}"));
     stage.run(&["apply", "spec.toml", "--yes"]).await.exits(0);
-    stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
+    destroy(&stage, &proxy).await;
 }
 
 fn balancer(fields: &str) -> String {
@@ -187,5 +197,5 @@ async fn every_field_of_a_balancer_comes_back_as_it_was_written() {
     ] {
         settle(&stage, &proxy, &text, calls).await;
     }
-    stage.run(&["destroy", "spec.toml", "--yes"]).await.exits(0);
+    destroy(&stage, &proxy).await;
 }

@@ -35,6 +35,8 @@ mod likeness;
 mod locks;
 #[cfg(feature = "aws")]
 mod pages;
+#[cfg(feature = "aws")]
+mod permissions;
 mod pipelines;
 mod radius;
 #[cfg(feature = "aws")]

@@ -15,6 +15,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Options;
 use super::error::{Fault, Remedy};
 use super::health::{Looks, Turn};
 use super::listing;
@@ -24,6 +25,7 @@ use super::throttle::{Buckets, Share};
 use super::wait::Watch;
 use crate::model::{CloudId, Region, TagEdit};
 use crate::port::ProviderError;
+use crate::resources::permissions::Permissions;
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(30);
@@ -36,6 +38,7 @@ pub struct Shared {
     fresh: Mutex<BTreeMap<String, Instant>>,
     workers: Semaphore,
     share: Share,
+    permissions: Option<Arc<Permissions>>,
 }
 
 /// One region's way to EC2 and to load balancing.
@@ -57,9 +60,10 @@ pub(super) fn settings(config: &SdkConfig) -> SdkConfig {
 }
 
 impl Shared {
-    pub(super) fn new(parallelism: usize, share: Share) -> Arc<Self> {
-        let permits = parallelism.clamp(1, Semaphore::MAX_PERMITS);
-        Arc::new(Self { fresh: Mutex::new(BTreeMap::new()), workers: Semaphore::new(permits), share })
+    pub(super) fn new(options: &Options) -> Arc<Self> {
+        let workers = Semaphore::new(options.parallelism.clamp(1, Semaphore::MAX_PERMITS));
+        let (share, permissions) = (options.request_share, options.permissions.clone());
+        Arc::new(Self { fresh: Mutex::new(BTreeMap::new()), workers, share, permissions })
     }
 
     pub(super) const fn share(&self) -> Share {
@@ -102,7 +106,7 @@ impl Shared {
             }
             let fresh = self.freshness(&ask.uses);
             let Some(pause) = tries.after(&mut fault, ask, fresh, Instant::now(), fastrand::f64()) else {
-                return Err(fault.error);
+                return Err(fault.explained(self.permissions.as_deref(), ask.api, region.as_str()));
             };
             tokio::time::sleep(pause).await;
         }

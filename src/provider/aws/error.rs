@@ -11,6 +11,7 @@ use aws_sdk_ec2::operation::RequestId;
 
 use super::service::Service;
 use crate::port::{Class, ProviderError};
+use crate::resources::permissions::Permissions;
 
 /// What asking again may do about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,19 @@ pub struct Fault {
     pub error: ProviderError,
     /// What may help.
     pub remedy: Remedy,
+    /// The action that these credentials may not use.
+    pub lacks: Option<Lack>,
+}
+
+/// What credentials may not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// What the call does, in one way or another: AWS does not say, or only in a text that is encoded.
+    Unnamed,
+    /// This action, as IAM spells it.
+    Action(String),
+    /// Somebody forbids it, and nothing that is allowed changes that.
+    Forbidden,
 }
 
 /// One row of the table: a code (`*` stands for any beginning), a piece of the message, and what they mean.
@@ -166,7 +180,24 @@ impl Fault {
 
     fn new(mut error: ProviderError, remedy: Remedy, ambiguous: bool) -> Self {
         error.ambiguous = ambiguous;
-        Self { error, remedy }
+        Self { error, remedy, lacks: None }
+    }
+
+    /// The error, and where something is not allowed what the policy lacks, as `permissions` prints it.
+    #[must_use]
+    pub fn explained(mut self, permissions: Option<&Permissions>, api: &str, region: &str) -> ProviderError {
+        let action = match &self.lacks {
+            None | Some(Lack::Forbidden) => return self.error,
+            Some(Lack::Unnamed) => None,
+            Some(Lack::Action(action)) => Some(action.as_str()),
+        };
+        let missing = permissions.map(|all| all.missing(api, action, region)).unwrap_or_default();
+        let lines: Vec<String> = missing.iter().filter_map(|one| serde_json::to_string(one).ok()).collect();
+        if let (Some(hint), false) = (&mut self.error.hint, lines.is_empty()) {
+            hint.push_str(": the policy lacks ");
+            hint.push_str(&lines.join(", "));
+        }
+        self.error
     }
 
     /// A request that got no answer: credentials, the way to the endpoint, or a connection that broke.
@@ -219,20 +250,46 @@ impl Fault {
         };
         let (class, remedy) = classify(Some(&code), message, status);
         let mut report = ProviderError::new(class, doing, tidy(message)).code(&code);
-        report.hint = hint(&code, message, api, region);
-        Self::new(report, remedy, remedy == Remedy::Again)
+        let lacks = lack(&code, message);
+        report.hint = match &lacks {
+            Some(lack) => Some(lack.hint(api)),
+            None => hint(&code, api, region),
+        };
+        Self { lacks, ..Self::new(report, remedy, remedy == Remedy::Again) }
+    }
+}
+
+/// What the credentials lack. The message may name another action than the call's: one that writes tags needs
+/// `ec2:CreateTags` too.
+fn lack(code: &str, message: &str) -> Option<Lack> {
+    if !matches!(code, "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException") {
+        return None;
+    }
+    if message.contains("explicit deny") {
+        return Some(Lack::Forbidden);
+    }
+    let named = message.split_once("to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
+    Some(named.map_or(Lack::Unnamed, |action| Lack::Action(tidy(action))))
+}
+
+impl Lack {
+    /// What to do about it.
+    fn hint(&self, api: &str) -> String {
+        match self {
+            Self::Unnamed => format!("allow the IAM action `{}:{api}` for these credentials", Service::of(api).word()),
+            Self::Action(action) => format!("allow the IAM action `{action}` for these credentials"),
+            Self::Forbidden => {
+                "a policy forbids it, of the organization or of these credentials' own: ask whoever keeps \
+                                it, as nothing that is allowed beside it helps"
+                    .to_owned()
+            }
+        }
     }
 }
 
 /// What to do about a code, where there is something to do.
-fn hint(code: &str, message: &str, api: &str, region: &str) -> Option<String> {
+fn hint(code: &str, api: &str, region: &str) -> Option<String> {
     Some(match code {
-        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-            // The message may name another: a call that writes tags needs `ec2:CreateTags` too.
-            let named = message.split_once("to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
-            let action = named.map_or_else(|| format!("{}:{api}", Service::of(api).word()), tidy);
-            format!("allow the IAM action `{action}` for these credentials")
-        }
         "OptInRequired" => format!("the account has not enabled `{region}`: enable the region, or name another"),
         "AuthFailure" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
             format!(
@@ -351,16 +408,16 @@ mod tests {
 
     #[test]
     fn a_missing_permission_is_named() {
-        let text = |message| hint("UnauthorizedOperation", message, "RunInstances", "eu-west-1");
-        let plain = text("You are not authorized to perform this operation.");
-        assert_eq!(plain.as_deref(), Some("allow the IAM action `ec2:RunInstances` for these credentials"));
-        let balancer = hint("AccessDenied", "no", "AddTags", "eu-west-1");
-        assert_eq!(
-            balancer.as_deref(),
-            Some("allow the IAM action `elasticloadbalancing:AddTags` for these credentials")
-        );
-        let named = text("User: x is not authorized to perform: ec2:CreateTags on resource: y");
-        assert_eq!(named.as_deref(), Some("allow the IAM action `ec2:CreateTags` for these credentials"));
+        let told = |message, api| lack("UnauthorizedOperation", message).expect("it is not allowed").hint(api);
+        let plain = told("You are not authorized to perform this operation.", "RunInstances");
+        assert_eq!(plain, "allow the IAM action `ec2:RunInstances` for these credentials");
+        let balancer = told("no", "AddTags");
+        assert_eq!(balancer, "allow the IAM action `elasticloadbalancing:AddTags` for these credentials");
+        let named = told("User: x is not authorized to perform: ec2:CreateTags on resource: y", "RunInstances");
+        assert_eq!(named, "allow the IAM action `ec2:CreateTags` for these credentials");
+        let forbidden = "User: x is not authorized to perform: ec2:RunInstances with an explicit deny in an SCP";
+        assert_eq!(lack("UnauthorizedOperation", forbidden), Some(Lack::Forbidden));
+        assert_eq!(lack("OperationNotPermitted", "no"), None);
     }
 
     #[test]

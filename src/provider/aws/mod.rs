@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use crate::model::{AccountId, CloudId, Kind, Region};
 use crate::port::{Bindings, Class, Outputs, Provider, ProviderError, Scope};
 use crate::resources::Read;
+use crate::resources::permissions::Permissions;
 use crate::resources::registry::{Action, Call, Object};
 use crate::resources::snapshot::{Answer, Question, Snapshot};
 use crate::resources::{elastic_ip, instance, key_pair, load_balancer, security_group};
@@ -47,6 +48,8 @@ pub struct Options {
     pub parallelism: usize,
     /// How much of AWS's published request allowance may be taken.
     pub request_share: Share,
+    /// What the stack needs, for whoever is told that something is not allowed.
+    pub permissions: Option<Arc<Permissions>>,
 }
 
 /// The code of the error that says the account is not the one the spec demands.
@@ -101,7 +104,7 @@ impl Aws {
     pub async fn with_config(config: &SdkConfig, options: &Options) -> Result<Self, ProviderError> {
         let config = client::settings(config);
         let region = default_region(&config)?;
-        let shared = Shared::new(options.parallelism, options.request_share);
+        let shared = Shared::new(options);
         let account = whose(&config, &region, &shared).await?;
         if let Some(guard) = options.account_guard.as_ref().filter(|guard| **guard != account) {
             let detail = format!("the credentials are of account `{account}`, and the spec demands `{guard}`");

@@ -157,7 +157,7 @@ mod tests {
     fn fault(remedy: Remedy, ambiguous: bool) -> Fault {
         let mut error = ProviderError::new(Class::Transient, "x", "y");
         error.ambiguous = ambiguous;
-        Fault { error, remedy }
+        Fault { error, remedy, lacks: None }
     }
 
     fn tries(ask: &Ask<'_>, remedy: Remedy, fresh: Freshness) -> u32 {

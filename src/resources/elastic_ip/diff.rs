@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Action, Desired, Observed};
+use super::{Action, Desired, Observed, permits};
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit, TrafficSet};
 use crate::resources::flow::{Machine, Stance};
-use crate::resources::{Context, Delta, Draft, Edit, Effect, Field, Hold, Impact, Loan, Needs, Resource, Seen, Wave};
+use crate::resources::permissions::Permits;
+use crate::resources::{
+    Common, Context, Delta, Draft, Edit, Effect, Field, Hold, Impact, Loan, Needs, Resource, Seen, Wave,
+};
 
 /// The kind `elastic_ip`.
 #[derive(Debug)]
@@ -151,6 +154,14 @@ impl Resource for ElasticIp {
             Action::Release => current.is_some().then(|| format!("it is associated with {} now", holder())),
             Action::Allocate { .. } | Action::Tag(_) => None,
         }
+    }
+
+    fn listing(permits: &mut Permits) {
+        permits::listing(permits);
+    }
+
+    fn permits(want: &Desired, common: &Common, permits: &mut Permits) {
+        permits::of(want, common, permits);
     }
 
     fn summary(want: &Desired) -> String {

@@ -6,13 +6,15 @@ use super::action::VolumeChange;
 use super::compare::{self, Differences};
 use super::state::{ImageChoice, KeyChoice, RootVolume, Shutdown, State};
 use super::user_data::{Body, FINGERPRINT, UserData};
-use super::{Action, Desired, IMAGE_QUERY, Observed, SHUTDOWN, canonical, create, flows};
+use super::{Action, Desired, IMAGE_QUERY, Observed, SHUTDOWN, canonical, create, flows, permits};
 use crate::model::tags::PROTECT;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit, Tags};
 use crate::resources::flow::Stance;
+use crate::resources::permissions::Permits;
 use crate::resources::snapshot::{Answer, Facts, Question};
 use crate::resources::{
-    Context, Delta, Draft, Effect, Hold, Impact, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen, Stamps, Wave,
+    Common, Context, Delta, Draft, Effect, Hold, Impact, Needs, Reach, Read, Refusal, RefusalKind, Resource, Seen,
+    Stamps, Wave,
 };
 
 /// The kind `instance`.
@@ -221,6 +223,14 @@ impl Resource for Instance {
         let known: BTreeSet<&CloudId> = seen.further_volumes.iter().map(|volume| &volume.id).collect();
         let fresh = now.further_volumes.iter().find(|volume| !known.contains(&volume.id));
         fresh.map(|volume| format!("somebody attached {} to it", volume.id))
+    }
+
+    fn listing(permits: &mut Permits) {
+        permits::listing(permits);
+    }
+
+    fn permits(want: &Desired, common: &Common, permits: &mut Permits) {
+        permits::of(want, common, permits);
     }
 
     fn summary(want: &Desired) -> String {

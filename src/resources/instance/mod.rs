@@ -7,6 +7,7 @@ mod compare;
 mod create;
 pub mod diff;
 mod flows;
+mod permits;
 mod place;
 pub mod sim;
 pub mod spec;

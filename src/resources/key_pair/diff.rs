@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Desired, Observed};
+use super::{Action, Desired, Observed, permits};
 use crate::model::{Kind, Output, Reference, TagEdit};
+use crate::resources::permissions::Permits;
 use crate::resources::snapshot::{Answer, Question};
 use crate::resources::{
-    Context, Delta, Draft, Edit, Effect, Field, Impact, Needs, Refusal, RefusalKind, Resource, Seen, Wave,
+    Common, Context, Delta, Draft, Edit, Effect, Field, Impact, Needs, Refusal, RefusalKind, Resource, Seen, Wave,
 };
 
 /// The kind `key_pair`.
@@ -95,6 +96,14 @@ impl Resource for KeyPair {
 
     fn stale(_: &Action, seen: &Observed, now: &Observed) -> Option<String> {
         (seen.fingerprint != now.fingerprint).then(|| "it holds another key now".to_owned())
+    }
+
+    fn listing(permits: &mut Permits) {
+        permits::listing(permits);
+    }
+
+    fn permits(want: &Desired, common: &Common, permits: &mut Permits) {
+        permits::of(want, common, permits);
     }
 
     fn summary(want: &Desired) -> String {

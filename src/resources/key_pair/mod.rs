@@ -4,6 +4,7 @@ pub mod action;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod diff;
+mod permits;
 pub mod public_key;
 pub mod sim;
 pub mod spec;

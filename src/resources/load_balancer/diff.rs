@@ -9,14 +9,15 @@ use super::flows;
 use super::health;
 use super::members;
 use super::state::Listener;
-use super::{Action, Desired, Observed};
+use super::{Action, Desired, Observed, permits};
 use crate::model::duration::Seconds;
 use crate::model::{CloudId, Kind, Link, Output, Reference, TagEdit};
 use crate::resources::flow::Stance;
+use crate::resources::permissions::Permits;
 use crate::resources::snapshot::{Answer, Question, Subnet};
 use crate::resources::{
-    Context, Crew, Delta, Draft, Edit, Effect, Field, Hold, Impact, Member, Needs, Reach, Read, Refusal, RefusalKind,
-    Resource, Seen, Wave, Wrap,
+    Common, Context, Crew, Delta, Draft, Edit, Effect, Field, Hold, Impact, Member, Needs, Reach, Read, Refusal,
+    RefusalKind, Resource, Seen, Wave, Wrap,
 };
 
 /// How long the interfaces of a deleted balancer may linger: minutes, as everybody finds who deletes its groups next.
@@ -197,6 +198,14 @@ impl Resource for LoadBalancer {
         }
         let fresh = now.instances.difference(&seen.instances).next();
         fresh.map(|id| format!("somebody registered {id} with it"))
+    }
+
+    fn listing(permits: &mut Permits) {
+        permits::listing(permits);
+    }
+
+    fn permits(want: &Desired, common: &Common, permits: &mut Permits) {
+        permits::of(want, common, permits);
     }
 
     fn summary(want: &Desired) -> String {

@@ -8,6 +8,7 @@ pub mod diff;
 mod flows;
 mod health;
 mod members;
+mod permits;
 pub mod sim;
 pub mod spec;
 pub mod state;

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::flows;
 use super::rules;
 use super::state::{Direction, Peer};
-use super::{Action, Desired, Observed};
+use super::{Action, Desired, Observed, permits};
 use crate::model::{Kind, Link, Output, Reference, TagEdit};
 use crate::resources::flow::Stance;
+use crate::resources::permissions::Permits;
 use crate::resources::snapshot::{Answer, Question};
 use crate::resources::{
-    After, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Read, Refusal, RefusalKind, Resource, Seen, Wave,
+    After, Common, Context, Delta, Draft, Edit, Effect, Field, Hold, Needs, Read, Refusal, RefusalKind, Resource, Seen,
+    Wave,
 };
 
 /// The kind `security_group`.
@@ -196,6 +198,14 @@ impl Resource for SecurityGroup {
         let known: BTreeSet<_> = seen.rules.iter().map(|rule| (rule.direction, &rule.rule)).collect();
         let fresh = now.rules.iter().find(|rule| !known.contains(&(rule.direction, &rule.rule)));
         fresh.map(|rule| format!("somebody added a rule to it: {}", rule.rule.words(rule.direction)))
+    }
+
+    fn listing(permits: &mut Permits) {
+        permits::listing(permits);
+    }
+
+    fn permits(want: &Desired, common: &Common, permits: &mut Permits) {
+        permits::of(want, common, permits);
     }
 
     fn summary(want: &Desired) -> String {

@@ -5,6 +5,7 @@ pub mod action;
 pub mod aws;
 pub mod diff;
 mod flows;
+mod permits;
 mod rules;
 pub mod sim;
 pub mod spec;

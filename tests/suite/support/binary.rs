@@ -156,6 +156,12 @@ impl Stage {
         command
     }
 
+    /// The policy that `permissions` prints of these specs.
+    #[cfg(feature = "aws")]
+    pub async fn policy(&self, purpose: &str, specs: &[&str]) -> Value {
+        self.run(&[&["permissions", "--for", purpose], specs].concat()).await.exits(0).json()
+    }
+
     /// Runs the binary to its end.
     pub async fn run(&self, arguments: &[&str]) -> Told {
         let told = Told::of(self.command(arguments).output().await.expect("the binary"));

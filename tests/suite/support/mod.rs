@@ -10,6 +10,8 @@ pub mod host;
 #[cfg(feature = "aws")]
 pub mod http;
 #[cfg(feature = "aws")]
+mod iam;
+#[cfg(feature = "aws")]
 pub mod moto;
 pub mod netns;
 #[cfg(feature = "aws")]

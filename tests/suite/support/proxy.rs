@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::http::{self, Request};
+use super::iam;
 use super::repairs::Repairs;
 
 /// What goes wrong.
@@ -21,6 +22,8 @@ pub enum Fault {
     Throttled,
     /// Refused with this status and code, nothing done.
     Refused(u16, &'static str),
+    /// Refused as these credentials lack this action, nothing done.
+    Lacks(&'static str),
     /// It is done, and the connection breaks before the answer.
     LostReply,
     /// The connection breaks before anything is done.
@@ -77,6 +80,20 @@ struct State {
     changes: usize,
     /// How often whoever was held back was sent away.
     sent_away: usize,
+    policy: Option<Arc<serde_json::Value>>,
+}
+
+/// What AWS answers to whoever may not do something
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>).
+fn lacking(request: &Request, what: &str) -> Vec<u8> {
+    let code = if request.is_balancing() { "AccessDenied" } else { "UnauthorizedOperation" };
+    let action = what.split_whitespace().next().unwrap_or_default();
+    let message = format!(
+        "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/ci is not authorized to \
+         perform: {what} because no identity-based policy allows the {action} action. \
+         Encoded authorization failure message: aGVsbG8"
+    );
+    request.refusal(403, code, &message)
 }
 
 impl Drop for Proxy {
@@ -127,6 +144,11 @@ impl Proxy {
     /// Breaks every call in a region from now on.
     pub fn close(&self, region: &str, fault: Fault) {
         self.shared.lock().always.push((region.to_owned(), String::new(), fault));
+    }
+
+    /// Allows what a policy allows, and no more; no policy allows everything.
+    pub fn guard(&self, policy: Option<serde_json::Value>) {
+        self.shared.lock().policy = policy.map(Arc::new);
     }
 
     /// Breaks nothing any more.
@@ -221,15 +243,21 @@ impl Shared {
             request = request.in_account(account);
         }
         let api = request.object_api().map(str::to_owned).or_else(|| request.field("Action")).unwrap_or_default();
-        let (older, unheard) = {
+        let (older, unheard, policy) = {
             let state = self.lock();
-            (state.older, state.unheard.clone())
+            (state.older, state.unheard.clone(), state.policy.clone())
         };
         for header in unheard {
             request = request.without(header);
         }
         let (fault, change) = self.meet(&api, &request.region());
         self.wait(&api, change, Hold::Before).await?;
+        if let Some(policy) = policy
+            && let Some(what) = iam::refused(&policy, &request, &api, self.upstream).await?
+        {
+            client.write_all(&lacking(&request, &what)).await?;
+            return client.shutdown().await;
+        }
         let answer = match fault {
             None if api == "GetObject" => http::older(&request.forward(self.upstream).await?, older),
             None => self.repairs.answer(&request, &api, self.upstream).await?,
@@ -240,6 +268,7 @@ impl Shared {
             Some(Fault::Refused(status, code)) => {
                 request.refusal(status, code, "You are not authorized to perform this operation.")
             }
+            Some(Fault::Lacks(action)) => lacking(&request, &format!("{action} on resource: arn:aws:any")),
             Some(Fault::LostRequest) => return Ok(()),
             Some(Fault::Silent) => return std::future::pending().await,
             Some(Fault::LostReply) => {
