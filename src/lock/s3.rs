@@ -17,6 +17,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 
 use super::store::{Put, Store, StoreError, Stored, Tag, When};
@@ -44,7 +45,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Bucket {
     client: Client,
-    bucket: String,
+    name: String,
     prefix: String,
 }
 
@@ -71,7 +72,7 @@ impl Bucket {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .force_path_style(own_endpoint || config.endpoint_url().is_some())
             .build();
-        Self { client: Client::from_conf(settings), bucket: place.bucket.clone(), prefix: place.prefix.clone() }
+        Self { client: Client::from_conf(settings), name: place.bucket.clone(), prefix: place.prefix.clone() }
     }
 
     fn key(&self, name: &str) -> String {
@@ -106,7 +107,7 @@ impl Bucket {
         status: Option<u16>,
         answer: Option<&HttpResponse>,
     ) -> Option<String> {
-        let bucket = &self.bucket;
+        let bucket = &self.name;
         let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
         Some(match (code, status, region) {
             (Some("NoSuchBucket"), ..) => format!("make the bucket `{bucket}`, or name another in `lock`"),
@@ -165,15 +166,15 @@ impl Intercept for Dated {
 
 impl Store for Bucket {
     fn place(&self, name: &str) -> String {
-        format!("s3://{}/{}", self.bucket, self.key(name))
+        format!("s3://{}/{}", self.name, self.key(name))
     }
 
     async fn get(&self, name: &str) -> Result<Option<Stored>, StoreError> {
         let dated = Dated::default();
-        let request = self.client.get_object().bucket(&self.bucket).key(self.key(name));
+        let request = self.client.get_object().bucket(&self.name).key(self.key(name));
         let answer = match request.customize().interceptor(dated.clone()).send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
             Err(error) => return Err(self.fault("GetObject", name, &error)),
         };
         let torn = |detail: String, passing| StoreError {
@@ -199,7 +200,7 @@ impl Store for Bucket {
     }
 
     async fn put(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<Put, StoreError> {
-        let request = self.client.put_object().bucket(&self.bucket).key(self.key(name));
+        let request = self.client.put_object().bucket(&self.name).key(self.key(name));
         let request = request.content_type("application/json").body(ByteStream::from(bytes));
         let request = match when {
             When::Absent => request.if_none_match("*"),

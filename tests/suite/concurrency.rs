@@ -41,7 +41,7 @@ use crate::faults::{load, owned};
 const NAME: &str = "123456789012-pair.lock";
 const TTL: Seconds = Seconds(60);
 /// How many seeds run when nobody says so, for each sort of lock.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 400;
 
 /// What keeps the applies apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -393,7 +393,11 @@ impl Runner {
         let Some(axe) = self.axe.get().cloned() else { return };
         let within = u64::try_from(within.as_millis()).expect("short");
         let site = &self.site;
-        let (fate, after, long) = site.chance(|chance| (chance.u8(..10), chance.u64(..within), chance.u64(..200_000)));
+        // The most telling end shortly before or after somebody may take over.
+        let (fate, after, long) = site.chance(|chance| {
+            let long = if chance.bool() { chance.u64(..200_000) } else { chance.u64(25_000..75_000) };
+            (chance.u8(..10), chance.u64(..within), long)
+        });
         let runner = Arc::clone(self);
         tokio::task::spawn_local(async move {
             runner.site.clock.sleep(Duration::from_millis(after)).await;

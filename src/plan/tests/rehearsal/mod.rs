@@ -1,6 +1,7 @@
 //! The rehearsal: it lets good plans through, agrees with what an apply comes to, and finds what is wrong with bad ones.
 
 mod bad;
+mod strangers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
