@@ -19,6 +19,8 @@ mod precheck;
 #[cfg(test)]
 mod tests;
 
+use precheck::Before;
+
 pub use event::Event;
 pub use journal::Journal;
 pub use outcome::{Outcome, StepOutcome};
@@ -134,6 +136,14 @@ impl<'p, P: Provider + 'static> Run<'p, P> {
         self.ready.insert((std::cmp::Reverse(distance), step));
     }
 
+    /// Whether a step that is done was about the same object.
+    fn before(&self, step: &Step) -> Before {
+        let same = |id: &StepId| self.plan.step(*id).is_some_and(|done| done.call.on == step.call.on);
+        let is_done = |end: &StepOutcome| matches!(end, StepOutcome::Done(_));
+        let touched = step.seen.is_some() && self.done.iter().any(|(id, end)| is_done(end) && same(id));
+        if touched { Before::Touched } else { Before::Untouched }
+    }
+
     fn start_ready(&mut self, journal: &mut dyn Journal, tell: &mut dyn FnMut(Event<'_>)) -> std::io::Result<()> {
         while self.tasks.len() < self.limits.parallelism.max(1) {
             let Some((_, id)) = self.ready.pop_first() else { break };
@@ -141,7 +151,8 @@ impl<'p, P: Provider + 'static> Run<'p, P> {
             journal.record(&journal::Entry::started(step))?;
             tell(Event::Started(step));
             let known = self.known.of(named(step).iter());
-            let task = carry_out(self.plan.stack().to_string(), step.clone(), Arc::clone(&self.world), known);
+            let before = self.before(step);
+            let task = carry_out(self.plan.stack().to_string(), step.clone(), before, Arc::clone(&self.world), known);
             let handle = self.tasks.spawn(task);
             self.running.insert(handle.id(), id);
         }
@@ -212,8 +223,14 @@ impl<'p, P: Provider + 'static> Run<'p, P> {
 }
 
 /// Reads again what must be as the plan saw it, then makes the call.
-async fn carry_out<P: Provider>(stack: String, step: Step, world: Arc<P>, known: Bindings) -> StepOutcome {
-    match precheck::precheck(&stack, &step, world.as_ref()).await {
+async fn carry_out<P: Provider>(
+    stack: String,
+    step: Step,
+    before: Before,
+    world: Arc<P>,
+    known: Bindings,
+) -> StepOutcome {
+    match precheck::precheck(&stack, &step, before, world.as_ref()).await {
         Ok(precheck::Verdict::Go) => {}
         Ok(precheck::Verdict::Gone) => return StepOutcome::Done(Outputs::new()),
         Ok(precheck::Verdict::Stale(why)) => return StepOutcome::Stale(why),

@@ -34,6 +34,8 @@ mod layering;
 mod likeness;
 mod locks;
 #[cfg(feature = "aws")]
+mod matrix;
+#[cfg(feature = "aws")]
 mod pages;
 #[cfg(feature = "aws")]
 mod permissions;

@@ -15,12 +15,13 @@ use crate::support::proxy::{Fault, Proxy};
 const REGION: &str = "eu-west-3";
 
 /// One kind with somebody beside it who is nobody's business, as it is made, changed and removed.
-struct Scene {
-    name: &'static str,
+pub struct Scene {
+    /// What it is called.
+    pub name: &'static str,
     /// The kind, as it is made.
-    made: String,
+    pub made: String,
     /// The same, changed.
-    changed: String,
+    pub changed: String,
     /// Which calls make it, change it there and back, and remove it.
     calls: [&'static [&'static str]; 3],
     /// Somebody beside it, in two versions, and its address.
@@ -34,7 +35,8 @@ const KEY_TAGGED: &str = "[key_pair.beside]\ntags = { b = \"2\" }\npublic_key = 
 const GROUP: &str = "[security_group.beside]\ningress = [{ ports = 22, from = \"10.0.0.0/8\" }]\n";
 const GROUP_WIDER: &str = "[security_group.beside]\ningress = [{ ports = [22, 23], from = \"10.0.0.0/8\" }]\n";
 
-fn scenes() -> Vec<Scene> {
+/// Every scene.
+pub fn scenes() -> Vec<Scene> {
     let mut all = plain();
     all.extend(balancers());
     all

@@ -23,6 +23,7 @@ use super::retry::{Ask, CONSISTENCY, Freshness, Tries};
 use super::service::Service;
 use super::throttle::{Buckets, Share};
 use super::wait::Watch;
+use super::whole::Whole;
 use crate::model::{CloudId, Region, TagEdit};
 use crate::port::ProviderError;
 use crate::resources::permissions::Permissions;
@@ -116,9 +117,11 @@ impl Shared {
 impl Gate {
     pub(super) fn new(region: Region, config: &SdkConfig, shared: Arc<Shared>) -> Self {
         let here = config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&here).interceptor(Whole).build();
+        let elb = aws_sdk_elasticloadbalancing::config::Builder::from(&here).interceptor(Whole).build();
         Self {
-            ec2: Client::new(&here),
-            elb: aws_sdk_elasticloadbalancing::Client::new(&here),
+            ec2: Client::from_conf(ec2),
+            elb: aws_sdk_elasticloadbalancing::Client::from_conf(elb),
             region,
             buckets: Buckets::new(shared.share),
             shared,

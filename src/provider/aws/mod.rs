@@ -26,11 +26,13 @@ pub mod retry;
 pub mod service;
 pub mod throttle;
 pub mod wait;
+mod whole;
 
 use client::{Gate, Shared};
 use listing::Select;
 use retry::{Ask, Freshness, backoff};
 use throttle::{Buckets, Share};
+use whole::Whole;
 
 /// How often a fresh object is looked for before it counts as gone.
 const SIGHTINGS: u32 = 4;
@@ -146,7 +148,8 @@ fn default_region(config: &SdkConfig) -> Result<Region, ProviderError> {
 
 /// Whose the credentials are.
 async fn whose(config: &SdkConfig, region: &Region, shared: &Shared) -> Result<AccountId, ProviderError> {
-    let sts = aws_sdk_sts::Client::new(config);
+    let settings = aws_sdk_sts::config::Builder::from(config).interceptor(Whole).build();
+    let sts = aws_sdk_sts::Client::from_conf(settings);
     let ask = Ask::read("GetCallerIdentity");
     let identity =
         shared.send(region, &Buckets::new(shared.share()), &ask, || sts.get_caller_identity().send()).await?;

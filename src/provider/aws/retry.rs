@@ -18,8 +18,9 @@ const CAP: Duration = Duration::from_secs(20);
 /// How long a reading call may take with all its attempts.
 const READING: Duration = Duration::from_mins(2);
 /// How long a fresh id may stay unseen: "up to five minutes"
-/// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
-pub const CONSISTENCY: Duration = Duration::from_mins(5);
+/// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>), and one pause more, so that the last look
+/// falls behind them.
+pub const CONSISTENCY: Duration = Duration::from_secs(300).saturating_add(CAP);
 
 /// The pause before attempt `tries + 1`: `chance` (0 to 1) of a bound that doubles up to the cap.
 #[must_use]

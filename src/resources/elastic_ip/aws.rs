@@ -237,7 +237,8 @@ async fn disassociate(gate: &Gate, association: &CloudId, until: Instant) -> Res
 async fn release(gate: &Gate, id: &CloudId, until: Instant) -> Result<Outputs, ProviderError> {
     let listed = look_at(gate, id, until).await?;
     if listed.is_some() {
-        let ask = Ask::until("ReleaseAddress", until).uses([id.as_str()]);
+        // Who was disassociated a moment ago may hold it a while longer.
+        let ask = Ask::until("ReleaseAddress", until).uses([id.as_str()]).patient(Remedy::Released);
         let answer = gate.send(&ask, || gate.ec2().release_address().allocation_id(id.as_str()).send()).await;
         if let Err(error) = answer
             && error.class != Class::NotFound

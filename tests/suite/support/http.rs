@@ -43,6 +43,26 @@ impl Request {
         Ok(Self { head: closing(&head, body.len()), body })
     }
 
+    /// One from its parts.
+    pub fn of_parts(head: &str, body: String) -> Self {
+        Self { head: closing(head, body.len()), body }
+    }
+
+    /// All of it, as it goes over the wire.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.head, self.body)
+    }
+
+    /// The same without a page's token, where it is this one: nobody behind us knows it.
+    pub fn without_token(&self, token: &str) -> Self {
+        let kept: Vec<&str> = self
+            .body
+            .split('&')
+            .filter(|pair| !matches!(pair.split_once('='), Some(("NextToken" | "Marker", value)) if value == token))
+            .collect();
+        self.with(kept.join("&"))
+    }
+
     /// The form's fields, decoded.
     pub fn fields(&self) -> impl Iterator<Item = (String, String)> {
         let pairs = self.body.split('&').filter_map(|pair| pair.split_once('='));

@@ -23,3 +23,5 @@ mod repairs;
 #[cfg(feature = "aws")]
 pub mod strangers;
 pub mod traffic;
+#[cfg(feature = "aws")]
+pub mod wire;

@@ -1,0 +1,336 @@
+//! The matrix of faults: every call that goes to AWS × every class of fault that AWS is known for, with the real SDK, our own
+//! waits and moto, under a clock that only moves when everything waits.
+//!
+//! A life is a kind that is made, changed, changed back and removed. In CI each life is lived once for each class, every call
+//! of it meeting the class at its first coming (reading calls in one life, writing calls in another); where that does not
+//! heal, each call meets it alone and the table says which. `PORTCULLIS_MATRIX=each` lets each call meet each class alone
+//! from the start: one command for a night.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::apply::journal::Nowhere;
+use portcullis::apply::{self, Limits, Outcome, StepOutcome, Stop};
+use portcullis::cli::session;
+use portcullis::plan::Plan;
+use portcullis::plan::policy::{Consent, Policy};
+use portcullis::port::{Class as Trouble, Provider, ProviderError};
+use portcullis::provider::aws::Aws;
+use portcullis::resources::scope::Scope;
+use portcullis::resources::stack::Stack;
+use portcullis::spec::{self, Environment, Files, Format, Inputs, Source};
+use tokio::sync::watch;
+
+use crate::permissions::{Scene, scenes};
+use crate::support::moto;
+use crate::support::wire::{Arm, Class, Wire};
+
+const REGION: &str = "eu-north-1";
+/// How long a listing may lag until "not empty" is believed, as `apply` itself waits.
+const SETTLE: [u64; 8] = [0, 1, 2, 5, 12, 30, 70, 240];
+
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+impl Files for Nothing {
+    fn read(&self, _: usize, _: &str) -> Result<Vec<u8>, String> {
+        Err("there are no files".to_owned())
+    }
+}
+
+fn stack(name: &str, text: &str) -> Stack {
+    let text = format!("stack = \"{name}\"\nregion = \"{REGION}\"\n{}", text.replace("eu-west-3", REGION));
+    let source = Source { path: "spec.toml".to_owned(), text, format: Format::Toml };
+    let (stack, problems) = spec::load(&[source], &Inputs { files: &Nothing, environment: &Nothing, region: None });
+    stack.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+/// Which calls meet a class.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    /// All of them, each at its first coming.
+    All,
+    /// This one.
+    One(String),
+}
+
+fn reads(api: &str) -> bool {
+    api.starts_with("Describe") || api.starts_with("Get")
+}
+
+/// A kind with a name of its own, and the wire to it.
+struct Life {
+    wire: Wire,
+    aws: Arc<Aws>,
+    name: String,
+    states: Vec<String>,
+    /// Every call of it.
+    calls: BTreeSet<String>,
+}
+
+impl Life {
+    async fn new(scene: &Scene, class: &str) -> Self {
+        let wire = Wire::new();
+        let aws = Arc::new(wire.aws(REGION).await);
+        let [made, changed] = [scene.made.clone(), scene.changed.clone()];
+        let states = vec![made.clone(), changed, made, String::new()];
+        Self { wire, aws, name: format!("wire-{}-{class}", scene.name), states, calls: BTreeSet::new() }
+    }
+
+    async fn plan(&self, stack: &Stack) -> Result<Plan, ProviderError> {
+        let mut policy = Policy::on("2026-06-01".parse().expect("a day"));
+        policy.replace_stack = Consent::Given;
+        Ok(session::plan_for(stack, &policy, false, self.aws.as_ref()).await?.0)
+    }
+
+    async fn apply(&self, plan: &Plan) -> Outcome {
+        let (_keep, mut stop) = watch::channel(Stop::No);
+        let limits = Limits { parallelism: 16 };
+        apply::apply(plan, &self.aws, &mut Nowhere, limits, &mut stop, &mut |_| {}).await.expect("no journal")
+    }
+
+    /// Whether a plan is empty, soon or after a while.
+    async fn settled(&self, stack: &Stack) -> Result<(), String> {
+        let mut last = String::new();
+        for wait in SETTLE {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            match self.plan(stack).await {
+                Ok(plan) if plan.is_empty() && plan.refusals().is_empty() => return Ok(()),
+                Ok(plan) => {
+                    let differ = plan.changes().iter().filter(|change| change.verb != portcullis::plan::Verb::NoOp);
+                    let differ: Vec<String> =
+                        differ.map(|change| format!("{:?} {}", change.verb, change.address)).collect();
+                    last = format!("a second plan is not empty: {differ:?} {:?}", plan.refusals());
+                }
+                Err(why) => last = format!("no second plan: {why}"),
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether each address has one object, and nothing else is there.
+    async fn whole(&self, stack: &Stack) -> Result<(), String> {
+        let seen = self.aws.observe(&Scope::of(stack, false)).await.map_err(|why| format!("nothing is seen: {why}"))?;
+        let mut there: Vec<String> =
+            seen.objects.iter().filter_map(|object| Some(object.owner()?.address.to_string())).collect();
+        there.sort();
+        let wanted: Vec<String> = stack.resources.keys().map(ToString::to_string).collect();
+        let (mut wanted, foreign) = (wanted, self.wire.foreign());
+        wanted.sort();
+        if there != wanted {
+            return Err(format!("there is {there:?}, and wanted is {wanted:?}"));
+        }
+        if foreign.is_empty() { Ok(()) } else { Err(format!("changed, and not its own: {foreign:?}")) }
+    }
+
+    fn arm(&self, class: Class, who: &Who) {
+        let apis = match who {
+            Who::One(api) => [api.clone()].into(),
+            Who::All => self.calls.clone(),
+        };
+        self.wire.arm(Some(Arm { class, apis }));
+    }
+
+    /// From one state to the next: within one apply, whatever goes wrong for a while.
+    async fn step(&mut self, text: &str, fault: Option<(Class, &Who)>) -> Result<(), String> {
+        let stack = stack(&self.name, text);
+        if let Some((class, who)) = fault {
+            self.arm(class, who);
+        }
+        let plan = self.plan(&stack).await.map_err(|why| format!("no plan: {why}"))?;
+        if !plan.refusals().is_empty() {
+            return Err(format!("refused: {:?}", plan.refusals()));
+        }
+        let outcome = self.apply(&plan).await;
+        if !outcome.complete() {
+            return Err(trouble(&plan, &outcome));
+        }
+        self.settled(&stack).await?;
+        self.wire.arm(None);
+        self.whole(&stack).await
+    }
+
+    /// A whole life under one class; what met it, and what went wrong.
+    async fn live(&mut self, fault: Option<(Class, &Who)>) -> Result<BTreeSet<String>, String> {
+        let mut met = BTreeSet::new();
+        let mut result = Ok(());
+        for (number, text) in self.states.clone().into_iter().enumerate() {
+            result = self.step(&text, fault).await.map_err(|why| format!("state {number}: {why}"));
+            met.extend(self.wire.met());
+            self.wire.arm(None);
+            eprintln!("  state {number} {:?} {result:?}", tokio::time::Instant::now());
+            if result.is_err() {
+                break;
+            }
+        }
+        if result.is_err() {
+            self.end().await;
+        }
+        result.map(|()| met)
+    }
+
+    /// Takes everything away, for whoever comes next.
+    async fn end(&mut self) {
+        self.wire.arm(None);
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        for _ in 0..3 {
+            let _ = self.step("", None).await;
+        }
+    }
+}
+
+/// What is wrong with an outcome, in words.
+fn trouble(plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (id, end) in &outcome.steps {
+        let step = plan.step(*id).expect("a step");
+        match end {
+            StepOutcome::Done(_) | StepOutcome::Skipped { .. } => {}
+            StepOutcome::Failed(error) | StepOutcome::Unknown(error) => {
+                let _ = write!(text, "{} {}: {error} {:?}; ", step.title, step.call.at, error.class);
+            }
+            other => {
+                let _ = write!(text, "{} {}: {other:?}; ", step.title, step.call.at);
+            }
+        }
+    }
+    text
+}
+
+/// Runs what waits under a clock that stands still while anything runs.
+fn timeless<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Classes that pass, with whether reading and writing calls can meet them. Each heals within the apply that meets it.
+const PASSING: &[(Class, bool, bool)] = &[
+    (Class::Throttled, true, true),
+    (Class::Broken, true, true),
+    (Class::BrokenAfter, false, true),
+    (Class::Reset, true, true),
+    (Class::SilentAfter, true, true),
+    (Class::Unseen(120), false, true),
+    (Class::Unseen(300), false, true),
+    (Class::Stale(20), true, false),
+    (Class::Omitted(120), true, false),
+    (Class::Torn, true, false),
+    (Class::Empty, true, false),
+    (Class::Lingers(60), false, true),
+];
+/// The shorter of those that last, for who has the time.
+const SHORTER: &[(Class, bool, bool)] = &[
+    (Class::Unseen(2), false, true),
+    (Class::Unseen(30), false, true),
+    (Class::Omitted(2), true, false),
+    (Class::Omitted(30), true, false),
+    (Class::Omitted(300), true, false),
+];
+
+/// Reading calls that have pages; the others are whole in one answer.
+const PAGED: &[&str] = &[
+    "DescribeImages",
+    "DescribeInstances",
+    "DescribeInstanceTypes",
+    "DescribeLoadBalancers",
+    "DescribeNetworkInterfaces",
+    "DescribeSecurityGroupRules",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeVolumes",
+    "DescribeVpcs",
+];
+
+/// Who is refused because something holds on.
+const HELD: &[&str] =
+    &["AttachLoadBalancerToSubnets", "CreateLoadBalancerListeners", "DeleteSecurityGroup", "ReleaseAddress"];
+
+/// Whether a call can meet a class.
+fn applies(class: Class, api: &str) -> bool {
+    match class {
+        Class::Empty | Class::LostToken => PAGED.contains(&api),
+        Class::Lingers(_) => HELD.contains(&api),
+        _ => true,
+    }
+}
+
+fn matrix(name: &str) {
+    let scene = scenes().into_iter().find(|scene| scene.name == name).expect("a scene");
+    moto::ask("iam", "us-east-1", "Action=CreateInstanceProfile&Version=2010-05-08&InstanceProfileName=permissions");
+    let (calls, started) = timeless(async {
+        let mut life = Life::new(&scene, "plain").await;
+        life.wire.seen();
+        life.live(None).await.expect("nothing goes wrong");
+        (life.wire.seen(), std::time::Instant::now())
+    });
+    assert!(calls.len() > 8, "{calls:?}");
+    let each = std::env::var("PORTCULLIS_MATRIX").is_ok_and(|value| value == "each");
+    let mut table: BTreeMap<(Class, Who), String> = BTreeMap::new();
+    let mut lives = 0;
+    let classes = PASSING.iter().chain(if each { SHORTER } else { &[] });
+    for (class, reading, writing) in classes {
+        let meets = |api: &&String| applies(*class, api) && if reads(api) { *reading } else { *writing };
+        let able: BTreeSet<String> = calls.iter().filter(meets).cloned().collect();
+        let ones = || able.iter().map(|api| Who::One(api.clone()));
+        let mut left: Vec<Who> = if each { ones().collect() } else { vec![Who::All] };
+        while let Some(who) = left.pop() {
+            lives += 1;
+            let lived = timeless(async {
+                let mut life = Life::new(&scene, &format!("{lives}")).await;
+                life.calls.clone_from(&able);
+                life.live(Some((*class, &who))).await
+            });
+            eprintln!("{name}: {class:?} {who:?} {:?} {:?}", started.elapsed(), lived.as_ref().err());
+            let Err(why) = lived else { continue };
+            if who == Who::All {
+                left.extend(ones());
+            }
+            table.insert((*class, who), why);
+        }
+    }
+    eprintln!("{name}: {lives} lives in {:?}", started.elapsed());
+    let words: String = table.iter().map(|((class, who), why)| format!("{class:?} × {who:?}: {why}\n")).collect();
+    assert!(table.is_empty(), "{name}: what does not heal, of {} calls in {lives} lives:\n{words}", calls.len());
+}
+
+#[test]
+fn keys_heal() {
+    matrix("keys");
+}
+
+#[test]
+fn groups_heal() {
+    matrix("groups");
+}
+
+#[test]
+fn addresses_heal() {
+    matrix("addresses");
+}
+
+#[test]
+fn machines_heal() {
+    matrix("machines");
+}
+
+#[test]
+fn restarts_heal() {
+    matrix("restarts");
+}
+
+#[test]
+fn balancers_heal() {
+    matrix("fronts");
+}
+
+#[test]
+fn what_cannot_pass_is_told_and_a_later_apply_converges() {
+    let _ = (Trouble::Denied, Class::Expired);
+}
