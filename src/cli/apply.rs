@@ -117,10 +117,11 @@ impl Job<'_> {
             console.complain("a kept plan is applied as it is: no filter or consent changes it", Some(hint));
             return Err(Exit::Usage);
         }
-        let kept = Kept::open(file, specs, self.world, console).await?;
+        let kept = Kept::open(file, self.world, console)?;
         self.errands().show(&kept.doc, console);
         // Another plan than the one that was approved is not even compared with the world.
         self.errands().expected(kept.doc.hash.as_ref(), console)?;
+        let kept = kept.specify(specs, self.world, console).await?;
         let (stack, doc, all_regions) = (kept.stack(), kept.doc.clone(), kept.all_regions());
         let work = Work {
             command: "apply",

@@ -78,11 +78,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads a kept plan, and the spec beside it.
+    /// Reads a kept plan.
     ///
     /// # Errors
-    /// When the plan was changed after it was made, cannot be applied, or was made from another spec.
-    pub async fn open(path: &Path, specs: &[PathBuf], args: &WorldArgs, console: &Console) -> Result<Self, Exit> {
+    /// When it was changed after it was made, or cannot be applied.
+    pub fn open(path: &Path, args: &WorldArgs, console: &Console) -> Result<Self, Exit> {
         let (doc, whole) = read(path, console)?;
         let refuse = |why: &str| console.error(&format!("`{}` {why}", path.display()), Some(PLAN_AGAIN));
         let Some(basis) = doc.basis.clone() else {
@@ -102,22 +102,30 @@ impl Kept {
         load::check_commands(&basis.scope.hosts, args, console)?;
         let plan =
             restore::plan(&doc, &basis).map_err(|why| refuse(&format!("is no plan that can be applied: {why}")))?;
+        Ok(Self { doc, basis, plan, specified: None })
+    }
+
+    /// Reads the spec beside it.
+    ///
+    /// # Errors
+    /// When the plan was made from another spec, or needs one.
+    pub async fn specify(self, specs: &[PathBuf], args: &WorldArgs, console: &Console) -> Result<Self, Exit> {
         let specified = match specs {
             [] => None,
             specs => Some(load::specified(specs, args, console).await?),
         };
-        if specified.as_ref().is_some_and(|specified| specified.digest != basis.spec) {
+        if specified.as_ref().is_some_and(|specified| specified.digest != self.basis.spec) {
             console.complain("the plan was made from another spec than `--spec` names", Some(PLAN_AGAIN));
             return Err(Exit::Stale);
         }
         if specified.is_none()
-            && let Some(step) = plan.lacks_secret()
+            && let Some(step) = self.plan.lacks_secret()
         {
             let message = format!("{}: it needs a secret, which no plan holds", step.words());
             console.complain(&message, Some("name the spec that the plan was made from: `--spec SPEC`"));
             return Err(Exit::Usage);
         }
-        Ok(Self { doc, basis, plan, specified })
+        Ok(Self { specified, ..self })
     }
 
     /// The stack, as far as the plan or its spec tells.

@@ -13,6 +13,7 @@ use crate::plan::{Plan, Verb};
 use crate::resources::instance::state::{ImageChoice, State};
 use crate::resources::registry::{Body, Desired, Object};
 use crate::resources::security_group::state::{Direction, ObservedRule, Peer, Wish};
+use crate::resources::snapshot::Unseen;
 
 fn previously(name: &'static str) -> impl Fn(Desired) -> Desired {
     move |want| want.common(|common| common.previously = Some(Name::written(name).unwrap()))
@@ -293,6 +294,35 @@ refused security_group.g (Origin): <security_group.g#1> belongs to stack `shop` 
     hint: this spec's origin is https://git.example.com/ours: choose another stack name, or `forget` the object there
 "#,
     );
+}
+
+/// Listings are matched exactly already; this is the planner's own look.
+#[test]
+fn a_stack_that_is_called_almost_alike_is_another() {
+    let lab = Lab::with(vec![("security_group.g", group())]);
+    let spec = stack(vec![("security_group.g", group())]);
+    let (_, snapshot) = super::plan_on(lab.sim.as_ref(), &spec, &policy());
+    let ours = snapshot.objects.iter().find(|object| object.owner().is_some()).unwrap();
+    for almost in ["shop2", "shop-", "sho", "Shop", "sh?p", "*", ""] {
+        let tags = owned_by(almost, "security_group.g", 7);
+        let theirs = Object { id: CloudId::new("sg-00000001"), tags, ..ours.clone() };
+        let mut snapshot = snapshot.clone();
+        snapshot.objects.push(theirs);
+        let plan = crate::plan::plan(&spec, &snapshot, &policy());
+        assert!(plan.is_empty() && plan.refusals().is_empty(), "`{almost}`: {}", whole(&lab, &plan));
+    }
+}
+
+/// A listing that fails is no snapshot at all; where there is one nevertheless, nothing is planned on it.
+#[test]
+fn a_region_that_was_not_seen_is_not_planned_for() {
+    let lab = Lab::with(vec![("security_group.g", group())]);
+    let spec = stack(vec![("security_group.g", group())]);
+    let (_, mut snapshot) = super::plan_on(lab.sim.as_ref(), &spec, &policy());
+    snapshot.objects.clear();
+    snapshot.unseen.push(Unseen { region: here(), kind: None, why: "it is closed".to_owned() });
+    let plan = crate::plan::plan(&spec, &snapshot, &policy());
+    assert!(refusals(&plan).contains("could not be seen: it is closed"), "{}", whole(&lab, &plan));
 }
 
 #[test]
