@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Grant, Need, On, Permit, Permits, api};
 use crate::model::query::Regions;
-use crate::model::{Kind, Region, tags};
+use crate::model::{Kind, LeasePlace, Region, tags};
 use crate::resources::registry::{self, Want};
 use crate::resources::stack::Stack;
 
@@ -43,6 +43,7 @@ pub struct Permissions {
     partition: &'static str,
     regions: BTreeSet<Region>,
     permits: BTreeSet<Permit>,
+    lock: Option<LeasePlace>,
 }
 
 /// A policy document, as IAM takes it.
@@ -116,13 +117,14 @@ impl Permissions {
             partition,
             regions,
             permits: permits.into_inner().into_iter().collect(),
+            lock: stack.lock.clone(),
         }
     }
 
     /// Whether nothing is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.permits.is_empty()
+        self.permits.is_empty() && self.lock.is_none()
     }
 
     /// What is needed for a purpose, permit by permit.
@@ -135,7 +137,23 @@ impl Permissions {
     pub fn policy(&self, purpose: Purpose) -> Policy {
         let everywhere = BTreeSet::new();
         let within = if purpose == Purpose::Destroy { &everywhere } else { &self.regions };
-        Policy { version: VERSION, statement: self.statements(within, |permit| purpose.needs(permit.need)) }
+        let mut statement = self.statements(within, |permit| purpose.needs(permit.need));
+        // Who only plans takes no lock.
+        statement.extend(self.lock.as_ref().filter(|_| purpose != Purpose::Plan).map(|lock| self.lease(lock)));
+        Policy { version: VERSION, statement }
+    }
+
+    /// What the lock in a bucket takes: conditional writes need no more than the writes themselves
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>). The bucket may be in any region.
+    fn lease(&self, lock: &LeasePlace) -> Statement {
+        let below = if lock.prefix.is_empty() { String::new() } else { format!("{}/", lock.prefix) };
+        Statement {
+            sid: "Lock".to_owned(),
+            effect: "Allow",
+            action: Few(["s3:GetObject", "s3:PutObject"].map(str::to_owned).into()),
+            resource: Few::one(format!("arn:{}:s3:::{}/{below}*", self.partition, lock.bucket)),
+            condition: BTreeMap::new(),
+        }
     }
 
     /// The statements that a call in a region needs, each of them with no other action. When AWS named the action that it

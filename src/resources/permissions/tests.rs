@@ -202,3 +202,19 @@ fn a_missing_line_is_a_line_of_the_policy() {
         assert!(along.contains(action), "{along:?}");
     }
 }
+
+#[test]
+fn a_lock_in_a_bucket_is_read_and_written_by_who_changes_something() {
+    for (place, objects) in [("locks/all", "locks/all/*"), ("locks", "locks/*")] {
+        let text = format!("lock = {{ s3 = {place:?} }}\n{ALL}");
+        let lock = json!({
+            "Sid": "Lock",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": format!("arn:aws:s3:::{objects}"),
+        });
+        assert_eq!(named(&policy(&text, Purpose::Apply), "Lock"), lock);
+        assert_eq!(named(&policy(&text, Purpose::Destroy), "Lock"), lock);
+        assert!(!policy(&text, Purpose::Plan).to_string().contains("s3:"));
+    }
+}
