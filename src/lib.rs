@@ -59,6 +59,9 @@
 //! objects made at an address, so two of them, after a crash in the middle of a replacement, are a normal state with a
 //! known way out.
 
+// What waits for AWS under a lock, under signals, is nested deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
+
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;

@@ -43,8 +43,8 @@ pub async fn run(args: &Apply, console: &Console) -> Result<Exit, Exit> {
         goal: Goal::Converge,
     };
     match args.specs.as_slice() {
-        [file] if kept::is_plan(file) => job.kept(file, &args.spec, console).await,
-        specs if args.spec.is_empty() => job.planned(specs, console).await,
+        [file] if kept::is_plan(file) => Box::pin(job.kept(file, &args.spec, console)).await,
+        specs if args.spec.is_empty() => Box::pin(job.planned(specs, console)).await,
         _ => {
             console.complain("`--spec` stands beside a kept plan", Some("name specs without it: `apply SPEC...`"));
             Err(Exit::Usage)
@@ -66,7 +66,7 @@ pub async fn destroy(args: &Destroy, console: &Console) -> Result<Exit, Exit> {
         format: args.format,
         goal: Goal::Destroy,
     };
-    job.planned(&args.spec.specs, console).await
+    Box::pin(job.planned(&args.spec.specs, console)).await
 }
 
 impl Job<'_> {
@@ -85,7 +85,7 @@ impl Job<'_> {
         };
         let under_lock = async |place: &Arc<Place>, locks: &Locks, signals: &mut Signals| {
             let errand = tokio::select! {
-                errand = self.plan(&specified, place, console) => errand?,
+                errand = Box::pin(self.plan(&specified, place, console)) => errand?,
                 () = signals.asked() => return Err(signals.caught().unwrap_or(Exit::Interrupted)),
             };
             // Whoever was suspended between two looks has seen half of what somebody else did.
@@ -94,7 +94,7 @@ impl Job<'_> {
             let mut site = Site { place, locks, signals, console };
             self.errands().run(&errand, &mut site).await
         };
-        work.under_lock(console, under_lock).await
+        Box::pin(work.under_lock(console, under_lock)).await
     }
 
     async fn plan(&self, specified: &Specified, place: &Place, console: &Console) -> Result<Errand, Exit> {
@@ -121,7 +121,7 @@ impl Job<'_> {
         self.errands().show(&kept.doc, console);
         // Another plan than the one that was approved is not even compared with the world.
         self.errands().expected(kept.doc.hash.as_ref(), console)?;
-        let kept = kept.specify(specs, self.world, console).await?;
+        let kept = Box::pin(kept.specify(specs, self.world, console)).await?;
         let (stack, doc, all_regions) = (kept.stack(), kept.doc.clone(), kept.all_regions());
         let work = Work {
             command: "apply",
@@ -133,7 +133,7 @@ impl Job<'_> {
         };
         let under_lock = async |place: &Arc<Place>, locks: &Locks, signals: &mut Signals| {
             let ready = tokio::select! {
-                ready = kept.check(place, console) => ready?,
+                ready = Box::pin(kept.check(place, console)) => ready?,
                 () = signals.asked() => return Err(signals.caught().unwrap_or(Exit::Interrupted)),
             };
             locks.still_held(console).await?;
@@ -142,7 +142,7 @@ impl Job<'_> {
             let mut site = Site { place, locks, signals, console };
             self.errands().run(&errand, &mut site).await
         };
-        work.under_lock(console, under_lock).await
+        Box::pin(work.under_lock(console, under_lock)).await
     }
 
     const fn errands(&self) -> Errands<'_> {

@@ -58,7 +58,7 @@ impl Work<'_> {
     where
         W: AsyncFnOnce(&Arc<Place>, &Locks, &mut Signals) -> Result<Exit, Exit>,
     {
-        let (place, locks) = self.open(console).await?;
+        let (place, locks) = Box::pin(self.open(console)).await?;
         // From here on a signal does not just end the process: a lease would outlive it.
         let mut signals = Signals::listen(*console);
         let ended = work(&Arc::new(place), &locks, &mut signals).await;

@@ -33,6 +33,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Nobody holds it from here on. A text that stays behind, as after a death, misleads nobody: the kernel knows.
         let _ = self.file.set_len(0);
+        // Not by closing it alone: a child that is being started has the file open, too, until it runs its own program.
+        let _ = self.file.unlock();
     }
 }
 
@@ -115,7 +117,10 @@ pub fn look(path: &Path) -> Result<Option<Busy>, Refused> {
     let Some(mut file) = existing(path)? else { return Ok(None) };
     // Two who look do not disturb each other, and whoever wants it tries more than once.
     match file.try_lock_shared() {
-        Ok(()) => Ok(None),
+        Ok(()) => {
+            let _ = file.unlock();
+            Ok(None)
+        }
         Err(TryLockError::WouldBlock) => Ok(Some(busy(path, &mut file))),
         Err(TryLockError::Error(why)) => Err(Refused::Io(path.to_owned(), why)),
     }

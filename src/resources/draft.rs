@@ -47,11 +47,6 @@ pub struct Draft<A> {
     pub timeout: Seconds,
 }
 
-/// How long a call may take with all its attempts, unless a kind or the spec says otherwise: what was made a moment before it
-/// may stay unseen for five minutes
-/// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
-const USUAL: Seconds = Seconds(360);
-
 impl<A> Draft<A> {
     /// A draft that follows the one before it, and may take two minutes, the time AWS's changes take to be seen everywhere.
     #[must_use]
@@ -73,7 +68,7 @@ impl<A> Draft<A> {
             quits: Vec::new(),
             admits: Vec::new(),
             shuts: Vec::new(),
-            timeout: USUAL,
+            timeout: Seconds(120),
         }
     }
 }

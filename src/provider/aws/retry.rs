@@ -20,7 +20,7 @@ const READING: Duration = Duration::from_mins(2);
 /// How long a fresh id may stay unseen: "up to five minutes"
 /// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>), and one pause more, so that the last look
 /// falls behind them.
-pub const CONSISTENCY: Duration = Duration::from_secs(300).saturating_add(CAP);
+pub const CONSISTENCY: Duration = Duration::from_mins(5).saturating_add(CAP);
 
 /// The pause before attempt `tries + 1`: `chance` (0 to 1) of a bound that doubles up to the cap.
 #[must_use]
@@ -146,7 +146,9 @@ impl Tries {
             return None;
         }
         let pause = backoff(self.count, chance);
-        (self.count < ask.attempts(fault.remedy, fresh) && now + pause < ask.deadline).then_some(pause)
+        // What this run made is seen by everyone in the end, and giving it up would leave it half made: that has its own time.
+        let in_time = now + pause < ask.deadline || (fault.remedy == Remedy::Fresh && fresh == Freshness::New);
+        (self.count < ask.attempts(fault.remedy, fresh) && in_time).then_some(pause)
     }
 }
 
@@ -194,6 +196,8 @@ mod tests {
     fn nothing_is_asked_behind_the_deadline() {
         let ask = Ask::until("RunInstances", Instant::now() + Duration::from_millis(100));
         assert_eq!(tries(&ask, Remedy::Again, Freshness::Old), 1);
+        assert_eq!(tries(&ask, Remedy::Fresh, Freshness::Old), 1);
+        assert_eq!(tries(&ask, Remedy::Fresh, Freshness::New), 100, "what is fresh has a time of its own");
     }
 
     #[test]

@@ -125,7 +125,14 @@ async fn interrupted_while_a_change_waits_it_ends_and_the_host_takes_it_back() {
 async fn of_two_at_once_one_changes_the_host_and_the_other_says_why_not_or_has_nothing_to_do() {
     let desk = Desk::new();
     desk.write("60s", HERE);
-    let both = [desk.start(&["apply", "spec.toml", "--yes"]), desk.start(&["apply", "spec.toml", "--yes"])];
+    // From two machines: on one of them the stack's lock keeps them apart.
+    let machine = |name: &str| {
+        let locks = desk.stage.path().join(name);
+        std::fs::create_dir(&locks).expect("a folder");
+        let mut command = desk.stage.command(&["apply", "spec.toml", "--yes"]);
+        command.env("PORTCULLIS_LOCK_DIR", locks).spawn().expect("the binary")
+    };
+    let both = [machine("one"), machine("other")];
     let mut codes = Vec::new();
     for child in both {
         let told = ended(child).await;

@@ -168,7 +168,11 @@ async fn set_policies(request: &Request, listed: &str, moto: u16) -> io::Result<
 
 /// The state of instances, by id; of those that are not there, nothing.
 async fn states(request: &Request, ids: &[String], moto: u16) -> io::Result<BTreeMap<String, String>> {
-    let listed = request.call("DescribeInstances", &[]).ask(moto).await?;
+    // Unfiltered, moto gives the first hundred.
+    let names: Vec<String> = (1..=ids.len()).map(|number| format!("Filter.1.Value.{number}")).collect();
+    let mut by = vec![("Filter.1.Name", "instance-id")];
+    by.extend(names.iter().map(String::as_str).zip(ids.iter().map(String::as_str)));
+    let listed = request.call("DescribeInstances", &by).ask(moto).await?;
     let mut states = BTreeMap::new();
     for part in listed.split("<instanceId>").skip(1) {
         let id = part.split('<').next().unwrap_or_default().to_owned();

@@ -85,10 +85,8 @@ struct State {
     fresh: BTreeMap<String, Instant>,
     /// What was changed by whom it does not belong to.
     foreign: Vec<String>,
-    /// When anything was changed last.
-    changed: Option<Instant>,
-    /// The answer to each question about what there is.
-    known: BTreeMap<String, Vec<u8>>,
+    /// The answer to each question about what there is, and since when something else is true.
+    known: BTreeMap<String, (Vec<u8>, Option<Instant>)>,
     /// When each thing was first asked to go.
     asked: BTreeMap<String, Instant>,
 }
@@ -156,6 +154,11 @@ impl Wire {
         state.arm = arm;
     }
 
+    /// Somebody else's call to EC2, past this wire.
+    pub fn elsewhere(&self, region: &str, form: &str) -> String {
+        moto::ask_at(self.port, "ec2", region, &format!("Version=2016-11-15&{form}"))
+    }
+
     /// The APIs that were called since it was asked last.
     pub fn seen(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.lock().seen)
@@ -179,8 +182,7 @@ impl Wire {
         match class {
             None | Some(Class::Stale(_)) => {
                 let stale = class.and_then(|_| self.lock().known.get(&request.body).cloned());
-                if let Some(stale) = stale {
-                    self.lock().met.insert(api);
+                if let Some((stale, _)) = stale {
                     return Ok(Answer::Told(stale));
                 }
                 self.send(request, &api).map(Answer::Told)
@@ -195,6 +197,13 @@ impl Wire {
             Some(Class::Reset) => Ok(Answer::Reset),
             Some(Class::SilentAfter) => self.send(request, &api).map(|_| Answer::Never),
             Some(Class::Unseen(_)) => {
+                let (code, text) = not_found(request, &self.youngest(request));
+                refusal(400, code, &text)
+            }
+            // Whoever asks for a balancer by its name is told that there is none.
+            Some(Class::Omitted(seconds))
+                if request.is_balancing() && self.fresh(seconds).contains(&self.youngest(request)) =>
+            {
                 let (code, text) = not_found(request, &self.youngest(request));
                 refusal(400, code, &text)
             }
@@ -242,7 +251,9 @@ impl Wire {
         let within = |since: Instant, seconds: u64| now.duration_since(since) < Duration::from_secs(seconds);
         let meets = match arm.class {
             Class::Unseen(seconds) => youngest.is_some_and(|(_, made)| within(made, seconds)),
-            Class::Stale(seconds) => return state.changed.filter(|at| within(*at, seconds)).map(|_| arm.class),
+            Class::Stale(seconds) => {
+                state.known.get(&request.body).and_then(|(_, old)| *old).is_some_and(|old| within(old, seconds))
+            }
             Class::Omitted(seconds) => state.fresh.values().any(|made| within(*made, seconds)),
             Class::Lingers(seconds) => {
                 let first = *state.asked.entry(request.body.clone()).or_insert(now);
@@ -283,11 +294,13 @@ impl Wire {
         let mut state = self.lock();
         if api.starts_with("Describe") || api.starts_with("Get") {
             if is_fine(&answer) {
-                state.known.insert(request.body.clone(), answer.clone());
+                state.known.insert(request.body.clone(), (answer.clone(), None));
             }
             return Ok(answer);
         }
-        state.changed = Some(Instant::now());
+        for (_, old) in state.known.values_mut() {
+            old.get_or_insert_with(Instant::now);
+        }
         let text = document(&answer);
         let made = match api {
             "CreateSecurityGroup" => between(&text, "<groupId>", "</groupId>"),
@@ -363,7 +376,6 @@ fn not_found(request: &Request, id: &str) -> (&'static str, String) {
 fn holding(api: &str) -> (&'static str, &'static str) {
     match api {
         "ReleaseAddress" => ("InvalidIPAddress.InUse", "The address is in use."),
-        "CreateLoadBalancerListeners" => ("DuplicateListener", "There is a listener on that port."),
         "AttachLoadBalancerToSubnets" => {
             ("InvalidConfigurationRequest", "ELB cannot be attached to multiple subnets in the same AZ.")
         }

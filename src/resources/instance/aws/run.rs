@@ -25,8 +25,9 @@ use crate::resources::instance::state::{Metadata, MetadataService, State};
 use crate::resources::instance::user_data::{LIMIT, UserData};
 use crate::resources::registry::{Body, Object};
 
-/// How many tokens are tried when those before belong to instances that are terminated.
-const ATTEMPTS: u32 = 5;
+/// How many tokens are tried when those before belong to instances that are terminated: AWS knows a token for a day or more
+/// after its instance is gone, and a stack may come and go many times on one day.
+const ATTEMPTS: u32 = 64;
 
 /// `RunInstances` for one. The token makes it safe to send again
 /// (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>); a token whose instance is terminated,
